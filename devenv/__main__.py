@@ -1,0 +1,164 @@
+"""The commands behind the Makefile's targets: python3 -m devenv COMMAND."""
+
+import argparse
+import shutil
+import sys
+
+from devenv import ci, cluster, credentials, doctor, engine, loop, paths, python, source, tools
+from devenv.failure import Failure
+from devenv.lock import machine_lock
+from devenv.process import interactive
+from devenv.progress import run_steps, say
+from devenv.registry import images, programs
+
+# Registry-only mode keeps toolchains, caches and images; released parts are small.
+_NEEDED_GIB = {source.REGISTRY: 20, source.RELEASE: 8}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="devenv", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, function in _COMMANDS.items():
+        command = commands.add_parser(name, help=(function.__doc__ or "").splitlines()[0])
+        if name == "up":
+            command.add_argument("tilt", nargs="*", help="arguments for the Tiltfile, after a double dash")
+        if name == "credentials":
+            command.add_argument("--rotate", action="store_true", help="make new passwords; the database takes them over")
+        if name == "python":
+            command.add_argument("arguments", nargs=argparse.REMAINDER)
+    arguments = parser.parse_args()
+    try:
+        return _COMMANDS[arguments.command](arguments)
+    except Failure as failure:
+        print(failure, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on where this one stopped.", file=sys.stderr)
+        return 130
+
+
+def _up(arguments: argparse.Namespace) -> int:
+    """Prepare whatever is missing, start the cluster, run `tilt up` in the foreground"""
+    _prepare()
+    credentials.write()
+    return loop.up(["--", *arguments.tilt] if arguments.tilt else [])
+
+
+def _ci(_: argparse.Namespace) -> int:
+    """Prepare whatever is missing, then `tilt ci` in a fresh namespace"""
+    _prepare()
+    return ci.verify()
+
+
+def _prepare() -> None:
+    with machine_lock():
+        _require_disk()
+        engine.ensure()
+        tools.ensure()
+        cluster.ensure()
+
+
+def _down(_: argparse.Namespace) -> int:
+    """Stop Tilt, the cluster and an engine that devenv started; all data stay"""
+    loop.stop()
+    with machine_lock():
+        if engine.is_running():
+            cluster.stop()
+        engine.stop()
+    return 0
+
+
+def _clean(_: argparse.Namespace) -> int:
+    """Delete the cluster with its data, and the passwords"""
+    say("This deletes the cluster, its database and its passwords. Tools and base images stay in the cache.")
+    if sys.stdin.isatty() and input("Type yes to go on: ").strip() != "yes":
+        return 1
+    loop.stop()
+    with machine_lock():
+        engine.ensure()
+        cluster.delete()
+        credentials.forget()
+        source.forget()
+        shutil.rmtree(paths.CI_REPORT.parent, ignore_errors=True)
+    return 0
+
+
+def _status(_: argparse.Namespace) -> int:
+    """What runs, as Tilt and the cluster see it"""
+    return loop.status()
+
+
+def _logs(_: argparse.Namespace) -> int:
+    """Follow the logs of all resources"""
+    return loop.logs()
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    """What is there, what is missing, versions, mode, disk"""
+    return doctor.examine()
+
+
+def _credentials(arguments: argparse.Namespace) -> int:
+    """Write the database's passwords to where the manifests read them"""
+    credentials.write(rotate=arguments.rotate)
+    return 0
+
+
+def _compose_env(_: argparse.Namespace) -> int:
+    """Write docker/.env and bring what `docker compose` needs"""
+    with machine_lock():
+        _require_disk()
+        engine.ensure()
+        buildx = tools.plugin_step(programs.BUILDX, "buildx", "0.17")
+        run_steps("Docker plugins", [buildx, tools.plugin_step(programs.COMPOSE, "compose", "2.30")])
+        if source.source() == source.REGISTRY:
+            run_steps("Images", [images.debian_step("bookworm"), images.UBUNTU.step()])
+            run_steps("Images", [images.debian_step("trixie"), images.POSTGRES.step()])
+        credentials.write_for_compose()
+    return 0
+
+
+def _env(_: argparse.Namespace) -> int:
+    """Print what puts devenv's tools on a shell's PATH: eval "$(make env)" """
+    print(f'export PATH="{paths.BIN}:$PATH:{engine.BIN}"')
+    return 0
+
+
+def _python(arguments: argparse.Namespace) -> int:
+    """Run Python 3.12 with the locked requirements; what follows are its arguments"""
+    with machine_lock():
+        python.ensure_venv()
+    path = {"PATH": f"{paths.VENV / 'bin'}:{tools.path()['PATH']}"}
+    return interactive([python.venv_python(), *arguments.arguments], env=path, cwd=paths.CHECKOUT)
+
+
+def _require_disk() -> None:
+    paths.CACHE.mkdir(parents=True, exist_ok=True)
+    # A prepared machine needs little more.
+    if (paths.BIN / "kubectl").exists():
+        return
+    needed, free = _NEEDED_GIB[source.source()], shutil.disk_usage(paths.CACHE).free / 2**30
+    if free < needed:
+        raise Failure(
+            f"disk space under {paths.CACHE}",
+            f"{free:.0f} GiB are free, {needed} GiB are needed",
+            "free some, or point XDG_CACHE_HOME and XDG_STATE_HOME to another disk",
+        )
+
+
+_COMMANDS = {
+    "up": _up,
+    "ci": _ci,
+    "down": _down,
+    "clean": _clean,
+    "status": _status,
+    "logs": _logs,
+    "doctor": _doctor,
+    "credentials": _credentials,
+    "compose-env": _compose_env,
+    "env": _env,
+    "python": _python,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

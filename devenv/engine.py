@@ -1,0 +1,138 @@
+"""The container engine: the machine's own, or, for root on Debian and Ubuntu, one that devenv brings and starts."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from devenv import apt, paths
+from devenv.failure import Failure
+from devenv.process import Log, output, run, succeeds
+from devenv.progress import Step, report, run_steps, say
+from devenv.source import REGISTRY, source
+
+_HOME = paths.CACHE / "engine"
+BIN = _HOME / "bin"
+_PIDFILE = paths.STATE / "dockerd.pid"
+_LOG = paths.LOGS / "dockerd.log"
+# Debian 12's own engine is too old for current clients; Debian 13's runs on it, but for runc (a newer C library).
+_TRIXIE = ["docker.io", "docker-cli", "containerd", "tini"]
+_BOOKWORM = ["runc"]
+_START_SECONDS = 60
+
+
+def is_running() -> bool:
+    return succeeds(["docker", "version"], timeout=20)
+
+
+def ensure() -> None:
+    """A running engine. Raises Failure with what to install where devenv cannot bring one."""
+    if is_running():
+        return
+    if not _is_brought() and shutil.which("dockerd"):
+        _start_installed()
+    else:
+        run_steps("Container engine", [Step("unpack the container engine", 20, _is_brought, _bring)])
+        _start()
+
+
+def stop() -> None:
+    """Stop the engine that devenv started, unless containers of somebody else still run on it."""
+    pid = _own_pid()
+    if not pid:
+        return
+    if is_running() and (others := output(["docker", "ps", "--format", "{{.Names}}"])):
+        say(f"The container engine stays: {', '.join(others.split())} still run on it.")
+        return
+    os.kill(pid, signal.SIGTERM)
+    _wait(lambda: not _own_pid(), "stop")
+    say("The container engine that devenv had started is stopped.")
+
+
+def _is_brought() -> bool:
+    return (BIN / "dockerd").is_file()
+
+
+def _bring(log: Log) -> None:
+    packages = "docker.io"
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise Failure(
+            "container engine",
+            "Docker does not run here, and only root on Debian or Ubuntu can have it brought",
+            f"install and start Docker (Debian and Ubuntu: sudo apt-get install {packages}), then run the same command; "
+            "or work without containers: make dev",
+        )
+    if not shutil.which("iptables"):
+        apt.install(["iptables"], log)
+    if source() != REGISTRY or apt.release() != ("debian", "bookworm"):
+        apt.install([packages], log)
+        BIN.mkdir(parents=True, exist_ok=True)
+        for name in ("docker", "dockerd"):
+            (BIN / name).symlink_to(shutil.which(name) or f"/usr/bin/{name}")
+        return
+    root = _HOME / "root"
+    shutil.rmtree(_HOME, ignore_errors=True)
+    apt.unpack("trixie", _TRIXIE, root, log)
+    apt.unpack("bookworm", _BOOKWORM, root, log)
+    parts = _HOME / "bin.part"
+    parts.mkdir(parents=True)
+    for folder in ("bin", "sbin"):
+        for program in (root / "usr" / folder).iterdir():
+            program.rename(parts / program.name)
+    # dockerd knows its init by this name.
+    (parts / "tini-static").rename(parts / "docker-init")
+    shutil.rmtree(root)
+    parts.rename(BIN)
+
+
+def _start() -> None:
+    """Start the brought dockerd as a process of its own, which outlives this one."""
+    paths.ENGINE_DATA.mkdir(parents=True, exist_ok=True)
+    _LOG.parent.mkdir(parents=True, exist_ok=True)
+    with report("start the container engine"):
+        # Left by an engine that was killed; a new one refuses to start beside it.
+        if not _own_pid():
+            _PIDFILE.unlink(missing_ok=True)
+            with _LOG.open("wb") as log:
+                subprocess.Popen(
+                    [BIN / "dockerd", "--data-root", paths.ENGINE_DATA, "--pidfile", _PIDFILE],
+                    env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        _wait(is_running, "start")
+
+
+def _start_installed() -> None:
+    if os.geteuid() == 0 and succeeds(["systemctl", "start", "docker"]):
+        with report("start the container engine"):
+            _wait(is_running, "start")
+        return
+    raise Failure(
+        "container engine", "Docker is installed but does not answer", "start it: sudo systemctl start docker, or Docker Desktop"
+    )
+
+
+def _own_pid() -> int:
+    """The process id of the dockerd that devenv started; 0 when it does not run."""
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(_PIDFILE.read_text())
+        if "dockerd" in Path(f"/proc/{pid}/cmdline").read_text():
+            return pid
+    return 0
+
+
+def _wait(condition: Callable[[], object], verb: str) -> None:
+
+    deadline = time.monotonic() + _START_SECONDS
+    while not condition():
+        if time.monotonic() > deadline:
+            tail = "\n".join(_LOG.read_text(errors="replace").splitlines()[-10:]) if _LOG.is_file() else "no log"
+            raise Failure(f"the container engine did not {verb}", tail, f"read {_LOG}")
+        time.sleep(0.2)

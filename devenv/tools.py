@@ -1,0 +1,131 @@
+"""kind, ctlptl, tilt, kubectl and Docker's plugins: found on the machine, downloaded or built."""
+
+import hashlib
+import io
+import os
+import shutil
+import tarfile
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from devenv import engine, paths, versions
+from devenv.failure import Failure
+from devenv.process import Log, output, succeeds
+from devenv.progress import Step, run_steps
+from devenv.registry import programs
+from devenv.registry.golang import Program
+from devenv.source import REGISTRY, source
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A command line tool. version_command: prints the version; program: how registry-only mode builds it."""
+
+    name: str
+    version_command: Sequence[str]
+    program: Program
+
+    def is_on_path(self) -> bool:
+        """True when the machine has one that is at least as new as the pin."""
+        return versions.numbers(self.version()) >= versions.numbers(versions.release(self.name).version)
+
+    def version(self) -> str:
+        """What the tool on PATH says of itself; empty when there is none."""
+        command = [self.name, *self.version_command]
+        environment = path()
+        found = shutil.which(self.name, path=environment["PATH"])
+        if not found or not succeeds(command, env=environment):
+            return ""
+        text = output(command, env=environment)
+        return next((word.strip('",') for word in text.split() if versions.numbers(word) and "." in word), "")
+
+    def step(self) -> Step:
+        if source() == REGISTRY:
+            build = self.program.step()
+            return Step(build.name, build.estimate, self.is_on_path, lambda log: self._link(log, build))
+        return Step(f"download {self.name}", 10, self.is_on_path, self._download)
+
+    def _link(self, log: Log, build: Step) -> None:
+        if not build.is_done():
+            build.run(log)
+        _replace_link(paths.BIN / self.name, self.program.binary(self.name))
+
+    def _download(self, log: Log) -> None:
+        pin = versions.release(self.name)
+        try:
+            address, sha256 = pin.download()
+        except LookupError as platform:
+            raise Failure(
+                f"{self.name} {pin.version}",
+                f"devenv knows no checksum for {platform}",
+                f"install {self.name} {pin.version} or newer, then run the same command again",
+            ) from None
+        log.write(f"download {address}\n")
+        try:
+            with urllib.request.urlopen(address, timeout=60) as response:
+                content: bytes = response.read()
+        except OSError as error:
+            raise Failure(f"download of {address}", str(error), "check the network, or set DEVENV_SOURCE=registry") from error
+        found = hashlib.sha256(content).hexdigest()
+        if found != sha256:
+            raise Failure(f"download of {address}", f"its sha256 is {found}, not the pinned {sha256}", "do not use the file")
+        target = paths.BIN / self.name
+        paths.BIN.mkdir(parents=True, exist_ok=True)
+        parts = target.with_suffix(".part")
+        parts.write_bytes(_member(content, self.name) if address.endswith(".tar.gz") else content)
+        parts.chmod(0o755)
+        parts.rename(target)
+
+
+KIND = Tool("kind", ["version"], programs.KIND)
+CTLPTL = Tool("ctlptl", ["version"], programs.CTLPTL)
+TILT = Tool("tilt", ["version"], programs.TILT)
+KUBECTL = Tool("kubectl", ["version", "--client"], programs.KUBERNETES)
+ALL = [KIND, CTLPTL, KUBECTL, TILT]
+
+# Docker finds plugins here and nowhere on PATH.
+_PLUGINS = Path.home() / ".docker" / "cli-plugins"
+
+
+def ensure() -> None:
+    """Every tool of the loop, at its pin or newer."""
+    run_steps("Tools", [tool.step() for tool in ALL])
+
+
+def path() -> dict[str, str]:
+    """The PATH with what devenv has brought: its tools first, its engine's client only where there is no other."""
+    return {"PATH": os.pathsep.join([str(paths.BIN), os.environ.get("PATH", os.defpath), str(engine.BIN)])}
+
+
+def plugin_step(program: Program, check: str, minimum: str) -> Step:
+    """A Docker plugin that is missing or older than `minimum`, from the module proxy or, elsewhere, a readable end."""
+    (name,) = program.packages
+    command = ["docker", check, "version"]
+
+    def is_done() -> bool:
+        return succeeds(command) and versions.numbers(output(command).partition("v")[2]) >= versions.numbers(minimum)
+
+    def bring(log: Log) -> None:
+        if source() != REGISTRY:
+            raise Failure(f"docker {check}", f"it is missing or older than {minimum}", f"install Docker's {check} plugin")
+        build = program.step()
+        if not build.is_done():
+            build.run(log)
+        _replace_link(_PLUGINS / name, program.binary(name))
+
+    return Step(f"docker {check}", program.estimate, is_done, bring)
+
+
+def _replace_link(link: Path, target: Path) -> None:
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(target)
+
+
+def _member(archive: bytes, name: str) -> bytes:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        file = tar.extractfile(name)
+        assert file is not None
+        return file.read()
