@@ -1,0 +1,1 @@
+"""The todo API: FastAPI over PostgreSQL."""

@@ -1,0 +1,56 @@
+"""How failures are answered: bad input 422, the database away 503, nothing else is expected."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from app.logs import logger
+from app.models import Problem
+
+RETRY_AFTER = 2  # seconds
+
+# For the OpenAPI description; 422 is FastAPI's own.
+ALWAYS: dict[int | str, dict[str, Any]] = {
+    503: {
+        "model": Problem,
+        "description": "The database is not reachable",
+        "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}},
+    }
+}
+NOT_FOUND: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such todo"}}
+BODY: dict[int | str, dict[str, Any]] = {
+    400: {"model": Problem, "description": "The body cannot be parsed"},
+    413: {"model": Problem, "description": "The body is too large"},
+}
+
+
+def unavailable(detail: str = "The database is not reachable; try again in a moment.") -> JSONResponse:
+    """Return the answer for work that may succeed a moment later."""
+    return JSONResponse({"detail": detail}, status_code=503, headers={"Retry-After": str(RETRY_AFTER)})
+
+
+def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    """Answer 422 without echoing the input, which may be large or impossible to encode."""
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - narrows the type that add_exception_handler fixes
+    problems = [{key: problem[key] for key in ("type", "loc", "msg")} for problem in error.errors()]
+    return JSONResponse({"detail": jsonable_encoder(problems)}, status_code=422)
+
+
+def _database_failed(_request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, DBAPIError) and not isinstance(error, OperationalError) and not error.connection_invalidated:
+        raise error
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    logger.warning("database not reachable: %s", " ".join(str(cause).split()))
+    return unavailable()
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(PoolTimeoutError, _database_failed)
+    app.add_exception_handler(DBAPIError, _database_failed)

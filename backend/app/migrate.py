@@ -1,0 +1,88 @@
+"""Bring the database's schema up to date: python -m app.migrate."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, create_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from app.logs import configure_logs, logger
+from app.settings import ConfigurationError, load_settings
+
+CONFIGURATION = Path(__file__).parent.parent / "alembic.ini"
+WAIT = 60.0  # seconds
+LONGEST_PAUSE = 4.0  # seconds
+
+
+class MigrationError(Exception):
+    """The schema is not up to date; the text is one line that says why."""
+
+
+def _reason(error: Exception) -> str:
+    """Return the error's first line, without the statement that SQLAlchemy adds."""
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+
+
+def wait_for_database(url: URL, seconds: float) -> None:
+    """Return as soon as the database accepts a connection.
+
+    A refused password is waited out as well, because a new database sets its passwords just after it has started.
+    Raises MigrationError, naming the last refusal, when the time is up.
+    """
+    deadline = time.monotonic() + seconds
+    engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 3})
+    pause = 0.25
+    while True:
+        try:
+            engine.connect().close()
+        except OperationalError as error:
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                raise MigrationError(f"no connection to the database within {seconds:g} s: {_reason(error)}") from None
+            logger.info("waiting for the database, %.0f s left: %s", remaining, _reason(error))
+            time.sleep(min(pause, remaining))
+            pause = min(pause * 2, LONGEST_PAUSE)
+        else:
+            return
+
+
+def migrate(url: URL, wait: float = WAIT) -> None:
+    """Wait for the database and run the migrations that it lacks; other processes that do the same take turns.
+
+    Raises MigrationError when the database stays away for `wait` seconds, or when a migration fails and is undone.
+    """
+    wait_for_database(url, wait)
+    try:
+        command.upgrade(Config(CONFIGURATION, attributes={"url": url}), "head")
+    except Exception as error:
+        logger.exception("migration failed")
+        raise MigrationError(f"the migration failed and was undone: {_reason(error)}") from error
+    logger.info("the schema is up to date")
+
+
+def main() -> int:
+    """Migrate; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m app.migrate", description=__doc__)
+    parser.add_argument(
+        "--wait", type=float, default=WAIT, help="seconds to wait for the database (default %(default)g)"
+    )
+    arguments = parser.parse_args()
+    try:
+        settings = load_settings()
+        configure_logs(settings.log_format)
+        migrate(settings.database, arguments.wait)
+    except (ConfigurationError, MigrationError) as error:
+        # Last on both streams, so that it is the last line of the container's log.
+        sys.stdout.flush()
+        print(f"todo-migrate: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""Runs the migrations over one connection, one process at a time."""
+
+from typing import Literal
+
+from alembic import context
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+from sqlmodel import SQLModel
+from sqlmodel.sql.sqltypes import AutoString
+
+import app.models  # noqa: F401 - fills SQLModel.metadata
+from app.settings import load_settings
+
+LOCK = 0x746F646F  # "todo"
+TURN = "120s"  # how long another process may hold the migrations
+STATEMENT_LOCK = "5s"  # a migration that waits for a table holds up everyone who comes after it
+
+
+def plain_string(kind: str, item: object, _context: object) -> str | Literal[False]:
+    """Write SQLModel's type for text as SQLAlchemy's, so that a generated migration needs no further import."""
+    return f"sa.String({item.length})" if kind == "type" and isinstance(item, AutoString) else False
+
+
+engine = create_engine(
+    # The alembic command, unlike app.migrate, gives none.
+    context.config.attributes.get("url") or load_settings().database,
+    poolclass=NullPool,
+    connect_args={"application_name": "migrate", "connect_timeout": 5},
+)
+
+with engine.connect() as connection:
+    connection.execute(text(f"SET lock_timeout = '{TURN}'"))
+    # The session's lock and not the transaction's: a migration may commit in the middle, for CREATE INDEX CONCURRENTLY.
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
+    connection.execute(text(f"SET lock_timeout = '{STATEMENT_LOCK}'"))
+    connection.commit()
+    context.configure(
+        connection=connection,
+        render_item=plain_string,
+        target_metadata=SQLModel.metadata,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()

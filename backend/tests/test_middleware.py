@@ -1,0 +1,108 @@
+import asyncio
+from collections.abc import Callable, Iterator
+from itertools import chain, repeat
+from unittest.mock import AsyncMock, Mock
+
+import pytest
+from fastapi.testclient import TestClient
+from starlette.types import Message
+
+from app import middleware
+from app.middleware import BODY_LIMIT, DISCARD_LIMIT, BodyLimit
+
+
+def body_of(size: int) -> bytes:
+    """Return a valid todo of exactly this many bytes."""
+    frame = b'{"title": "x", "ignored": ""}'
+    return frame.replace(b'""', b'"' + b"y" * (size - len(frame)) + b'"')
+
+
+def in_chunks(body: bytes) -> Iterator[bytes]:
+    for start in range(0, len(body), 1_000):
+        yield body[start : start + 1_000]
+
+
+@pytest.mark.parametrize("chunked", (False, True))
+def test_largest_body_is_accepted(client: TestClient, chunked: bool) -> None:
+    body = body_of(BODY_LIMIT)
+    assert len(body) == BODY_LIMIT
+    content = in_chunks(body) if chunked else body
+    answer = client.post("/todos/", content=content, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("chunked", (False, True))
+@pytest.mark.parametrize("size", (BODY_LIMIT + 1, DISCARD_LIMIT * 2))
+def test_larger_body_is_refused(client: TestClient, size: int, chunked: bool) -> None:
+    content = in_chunks(body_of(size)) if chunked else body_of(size)
+    for answer in (client.post("/todos/", content=content), client.put("/todos/1", content=body_of(size))):
+        assert answer.status_code == 413
+        assert answer.json() == {"detail": "The body is larger than 65536 bytes"}
+        assert answer.headers["Connection"] == "close"
+    assert client.get("/todos/").json() == []
+
+
+@pytest.mark.parametrize("identifier", ("a", "A-Z.0_9", "x" * 64))
+def test_sane_request_id_is_kept(client: TestClient, identifier: str) -> None:
+    answer = client.get("/todos/", headers={"X-Request-ID": identifier})
+    assert answer.headers.get_list("X-Request-ID") == [identifier]
+
+
+@pytest.mark.parametrize("identifier", ("", "x" * 65, "two words", "<script>", "a\tb", "é"))
+def test_other_request_id_is_replaced(client: TestClient, identifier: str) -> None:
+    answer = client.get("/todos/", headers=[(b"X-Request-ID", identifier.encode())])
+    assert middleware.SANE_ID.fullmatch(answer.headers["X-Request-ID"])
+    assert answer.headers["X-Request-ID"] != identifier
+
+
+def test_each_request_gets_its_own_id(client: TestClient) -> None:
+    assert len({client.get("/nothing").headers["X-Request-ID"] for _ in range(3)}) == 3
+
+
+def test_unexpected_error_is_a_plain_500_with_a_log(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("app.routers.todos._find", lambda *_: 1 / 0)
+    answer = client.get("/todos/1")
+    assert (answer.status_code, answer.json()) == (500, {"detail": "Internal Server Error"})
+    assert answer.headers["X-Request-ID"]
+    assert any(record.exc_info and record.exc_info[0] is ZeroDivisionError for record in caplog.records)
+
+
+def test_prefix_removed_by_the_proxy_is_known(serve: Callable[..., TestClient], database_url: str) -> None:
+    client = serve(database_url, root_path="/api")
+    assert client.get("/todos/").status_code == 200
+    assert client.get("/openapi.json").json()["servers"] == [{"url": "/api"}]
+    redirect = client.get("/todos", follow_redirects=False)
+    assert redirect.headers["Location"] == "http://testserver/api/todos/"
+
+
+def receive_all(*messages: Message, then: Message) -> tuple[list[Message], Mock]:
+    """Put the body limit in front of an application, feed it these messages, and return what it sends and the feed."""
+    sent: list[Message] = []
+    feed = Mock(side_effect=chain(messages, repeat(then)))
+    application = AsyncMock()
+
+    async def receive() -> Message:
+        message: Message = feed()
+        return message
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "headers": [(b"transfer-encoding", b"chunked")]}
+    asyncio.run(BodyLimit(application)(scope, receive, send))
+    application.assert_not_awaited()
+    return sent, feed
+
+
+def test_endless_body_is_not_read_for_ever() -> None:
+    sent, feed = receive_all(then={"type": "http.request", "body": b"x" * 1_024, "more_body": True})
+    assert sent[0]["status"] == 413
+    assert feed.call_count == DISCARD_LIMIT // 1_024 + 1
+
+
+def test_client_that_leaves_in_the_middle_of_its_body_gets_no_answer() -> None:
+    start = {"type": "http.request", "body": b"{", "more_body": True}
+    sent, _ = receive_all(start, then={"type": "http.disconnect"})
+    assert sent == []

@@ -1,0 +1,201 @@
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import psycopg2
+import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, inspect, make_url
+from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.pool import NullPool
+
+from app.migrate import CONFIGURATION, MigrationError, migrate
+from app.readiness import MIGRATIONS, Revisions
+from app.settings import DRIVER
+from backend_process import BACKEND, environment, eventually
+from dev.database import Postgres
+from statements import execute
+
+HEAD = Revisions.of(MIGRATIONS).head
+
+
+def configuration(url: str) -> Config:
+    return Config(CONFIGURATION, attributes={"url": make_url(url).set(drivername=DRIVER)})
+
+
+def tables(url: str) -> set[str]:
+    engine = create_engine(make_url(url).set(drivername=DRIVER), poolclass=NullPool)
+    return set(inspect(engine).get_table_names())
+
+
+def run_migrate(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "app.migrate", *arguments],
+        cwd=BACKEND,
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_up_down_and_up_again(empty_database: str) -> None:
+    for _ in range(2):
+        command.upgrade(configuration(empty_database), "head")
+        assert tables(empty_database) == {"alembic_version", "todo"}
+        command.downgrade(configuration(empty_database), "base")
+        assert tables(empty_database) == {"alembic_version"}
+
+
+def test_models_and_migrations_agree(database_url: str) -> None:
+    command.check(configuration(database_url))
+
+
+def test_generated_migration_runs_as_it_is(tmp_path: Path, database_url: str) -> None:
+    copy_migrations(tmp_path)
+    url = make_url(database_url).set(drivername=DRIVER)
+    generating = Config(tmp_path / "alembic.ini", attributes={"url": url})
+    execute(database_url, "ALTER TABLE todo DROP COLUMN description")
+    command.revision(generating, message="Add the description", autogenerate=True, rev_id="next")
+    command.upgrade(generating, "head")
+    command.check(generating)
+
+
+def test_migrating_twice_changes_nothing(database_url: str) -> None:
+    execute(database_url, "INSERT INTO todo (title) VALUES ('kept')")
+    migrate(make_url(database_url).set(drivername=DRIVER))
+    assert execute(database_url, "SELECT title, completed FROM todo") == [("kept", False)]
+
+
+def test_processes_that_migrate_at_once_take_turns(empty_database: str) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "app.migrate"],
+            cwd=BACKEND,
+            env=environment(DATABASE_URL=empty_database),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    outputs = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 4, outputs
+    assert sum(f"Running upgrade  -> {HEAD}" in output for output in outputs) == 1
+    assert tables(empty_database) == {"alembic_version", "todo"}
+
+
+def test_migration_waits_for_its_turn(empty_database: str) -> None:
+    waiting = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with closing(psycopg2.connect(empty_database)) as other, ThreadPoolExecutor() as threads:
+        other.cursor().execute("SELECT pg_advisory_lock(%s)", (int.from_bytes(b"todo"),))
+        migration = threads.submit(migrate, make_url(empty_database).set(drivername=DRIVER))
+        try:
+            eventually(lambda: execute(empty_database, waiting) == [(1,)])
+            assert tables(empty_database) == set()
+        finally:
+            other.close()
+        migration.result()
+    assert tables(empty_database) == {"alembic_version", "todo"}
+
+
+def test_backend_role_may_use_the_tables_but_not_change_them(postgres: Postgres, empty_database: str) -> None:
+    execute(postgres.url(), "CREATE ROLE todo_app LOGIN PASSWORD 'app'")
+    try:
+        command.upgrade(configuration(empty_database), "head")
+        url = make_url(empty_database).set(username="todo_app", password="app").render_as_string(hide_password=False)
+        execute(
+            url,
+            "INSERT INTO todo (title) VALUES ('x')",
+            "UPDATE todo SET completed = true",
+            "SELECT * FROM todo, alembic_version",
+            "DELETE FROM todo",
+        )
+        for statement in ("DROP TABLE todo", "DELETE FROM alembic_version", "CREATE TABLE other (id integer)"):
+            with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
+                execute(url, statement)
+        command.downgrade(configuration(empty_database), "base")
+    finally:
+        execute(empty_database, "DROP OWNED BY todo_app")
+        execute(postgres.url(), "DROP ROLE todo_app")
+
+
+def test_steps_are_logged_one_a_line(empty_database: str) -> None:
+    done = run_migrate(DATABASE_URL=empty_database, LOG_FORMAT="human")
+    assert done.returncode == 0
+    assert f"Running upgrade  -> {HEAD}" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("the schema is up to date")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    (
+        (":hunter2@127.0.0.1:{port}/postgres", "password authentication failed"),
+        ("@127.0.0.1:1/postgres", "Connection refused"),
+        (":{password}@127.0.0.1:{port}/absent", 'database "absent" does not exist'),
+    ),
+)
+def test_database_that_stays_away_is_named_in_the_last_line(postgres: Postgres, address: str, reason: str) -> None:
+    url = "postgresql://postgres" + address.format(port=postgres.port, password=make_url(postgres.url()).password)
+    done = run_migrate("--wait", "0.5", DATABASE_URL=url)
+    assert done.returncode == 1
+    assert "waiting for the database" in done.stdout
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("todo-migrate: no connection to the database within 0.5 s: ")
+    assert reason in last
+    assert "hunter2" not in done.stdout + done.stderr
+
+
+def test_missing_setting_is_named_in_one_line() -> None:
+    done = run_migrate()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("todo-migrate: DATABASE_URL is missing")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def copy_migrations(folder: Path) -> None:
+    shutil.copy(CONFIGURATION, folder)
+    shutil.copytree(MIGRATIONS, folder / "migrations", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def add_migration(folder: Path, name: str, upgrade: str) -> None:
+    copy_migrations(folder)
+    (folder / f"migrations/versions/{name}.py").write_text(
+        f'from alembic import op\n\nrevision = "{name}"\ndown_revision = "{HEAD}"\n\n\ndef upgrade():\n    {upgrade}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("upgrade", "reason"),
+    (
+        ("op.execute('CREATE TABLE half (id integer)'); op.execute('SELECT nonsense')", 'column "nonsense" does not'),
+        ("op.execute('CREATE TABLE half (id integer)'); raise KeyError('oops')", "oops"),
+    ),
+)
+def test_failing_migration_is_undone_and_named(
+    tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch, upgrade: str, reason: str
+) -> None:
+    add_migration(tmp_path, "broken", upgrade)
+    monkeypatch.setattr("app.migrate.CONFIGURATION", tmp_path / "alembic.ini")
+    with pytest.raises(MigrationError, match=reason):
+        migrate(make_url(empty_database).set(drivername=DRIVER))
+    assert tables(empty_database) == {"alembic_version", "todo"}
+
+
+def test_lock_is_free_again_after_a_failure(
+    tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_migration(tmp_path, "broken", "1 / 0")
+    with monkeypatch.context() as patch:
+        patch.setattr("app.migrate.CONFIGURATION", tmp_path / "alembic.ini")
+        with pytest.raises(MigrationError):
+            migrate(make_url(empty_database).set(drivername=DRIVER))
+    migrate(make_url(empty_database).set(drivername=DRIVER))
