@@ -1,0 +1,677 @@
+"""The real nginx with nginx.conf, in front of a backend that answers on command."""
+
+import gzip
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from frontend.tests.fake_api import FRONTEND, content_security_policy
+
+pytestmark = pytest.mark.nginx
+
+SERVED = ("404.html", "app.js", "favicon.svg", "index.html", "style.css")
+RUNTIME_USER = 10001
+# Seconds; far more than any of the answers takes.
+PATIENCE = 30
+SECURITY_HEADERS = {
+    "Content-Security-Policy": content_security_policy(),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def find_nginx() -> str:
+    path = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    return path or pytest.fail("nginx not found; run `apt-get install nginx-light`")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a client got."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+    def json(self) -> object:
+        assert self.headers["Content-Type"] == "application/json"
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A request as the backend got it."""
+
+    method: str
+    target: str
+    headers: Message
+    body: bytes
+    peer: int
+
+
+class Backend(ThreadingHTTPServer):
+    """Records requests and answers each with `respond`, by default 200 and an empty object."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.seen: list[Seen] = []
+        self.respond: Callable[[BaseHTTPRequestHandler], None] = lambda handler: send(handler, 200, b"{}")
+        super().__init__(("127.0.0.1", 0), BackendHandler)
+
+
+class BackendHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Backend
+
+    def handle_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.seen.append(Seen(self.command, self.path, self.headers, body, self.client_address[1]))
+        self.server.respond(self)
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 (the base class looks for these)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
+        """Say nothing: what was asked is in `Backend.seen`."""
+
+
+def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:
+    """Answer with `headers`, whose names have _ for -, besides the usual ones."""
+    handler.send_response(status)
+    handler.send_header("Content-Type", "application/json")
+    handler.send_header("Content-Length", str(len(body)))
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def hang_up(handler: BaseHTTPRequestHandler) -> None:
+    handler.close_connection = True
+
+
+@contextmanager
+def running_backend() -> Iterator[Backend]:
+    with Backend() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@dataclass(frozen=True)
+class Nginx:
+    """A running nginx, which has `folder` to itself."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def html(self) -> Path:
+        return self.folder / "html"
+
+    def errors(self) -> str:
+        return (self.folder / "stderr").read_text()
+
+    def logged(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "access.log").read_text().splitlines()]
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+
+    def ask(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Reply:
+        """Send one request on a connection of its own; `headers` have _ for -."""
+        connection = self.connect()
+        try:
+            connection.request(method, target, body, {name.replace("_", "-"): v for name, v in headers.items()})
+            response = connection.getresponse()
+            return Reply(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+    def get(self, target: str, **headers: str) -> Reply:
+        return self.ask("GET", target, None, **headers)
+
+    def send_raw(self, request: bytes) -> Reply:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
+            connection.sendall(request)
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            return Reply(response.status, response.headers, response.read())
+
+
+@contextmanager
+def running_nginx(backend_port: int, **changes: str) -> Iterator[Nginx]:
+    """Run nginx with nginx.conf, changed only in where it listens, asks, reads and writes, and by `changes`."""
+    executable = find_nginx()
+    with tempfile.TemporaryDirectory(prefix="nginx-") as name:
+        folder, port = Path(name), free_port()
+        (folder / "html").mkdir()
+        for file in SERVED:
+            shutil.copy(FRONTEND / file, folder / "html")
+        (folder / "nginx.conf").write_text(configuration(folder, port, backend_port, changes))
+        # As in the container not root, and the owner of only its folder for temporary files.
+        user = RUNTIME_USER if os.geteuid() == 0 else None
+        if user:
+            os.chown(folder, user, user)
+        # Without "-e", nginx looks for the log of its packager before it reads the configuration.
+        command = [executable, "-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
+        with (
+            (folder / "stderr").open("w") as errors,
+            subprocess.Popen(
+                command, stderr=errors, user=user, group=user, extra_groups=[] if user else None
+            ) as process,
+        ):
+            nginx = Nginx(folder, port, process)
+            try:
+                while refuses_connections(port):
+                    assert process.poll() is None, f"nginx did not start: {nginx.errors()}"
+                yield nginx
+            finally:
+                process.terminate()
+                process.wait(PATIENCE)
+
+
+def configuration(folder: Path, port: int, backend_port: int, changes: dict[str, str]) -> str:
+    text = (FRONTEND / "nginx.conf").read_text().replace(" /tmp/", f" {folder}/")
+    for old, new in {
+        "listen 8080;": f"listen 127.0.0.1:{port};",
+        "server backend:8000;": f"server 127.0.0.1:{backend_port};",
+        "root /usr/share/nginx/html;": f"root {folder}/html;",
+        "access_log /dev/stdout ": f"access_log {folder}/access.log ",
+        **changes,
+    }.items():
+        assert text.count(old) == 1, f"nginx.conf has {old!r} {text.count(old)} times, not once"
+        text = text.replace(old, new)
+    return text
+
+
+def refuses_connections(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
+    except ConnectionError:
+        return True
+    return False
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def shared_backend() -> Iterator[Backend]:
+    with running_backend() as backend:
+        yield backend
+
+
+@pytest.fixture(scope="module")
+def shared_nginx(shared_backend: Backend) -> Iterator[Nginx]:
+    with running_nginx(shared_backend.server_port) as nginx:
+        yield nginx
+
+
+@pytest.fixture
+def backend(shared_backend: Backend) -> Backend:
+    shared_backend.seen.clear()
+    shared_backend.respond = lambda handler: send(handler, 200, b"{}")
+    return shared_backend
+
+
+@pytest.fixture
+def nginx(shared_nginx: Nginx, backend: Backend) -> Nginx:  # noqa: ARG001 (a fresh backend for each test)
+    return shared_nginx
+
+
+def assert_security_headers(reply: Reply) -> None:
+    assert {name: reply.headers.get_all(name) for name in SECURITY_HEADERS} == {
+        name: [value] for name, value in SECURITY_HEADERS.items()
+    }
+    (request_id,) = reply.headers.get_all("X-Request-ID") or []
+    assert re.fullmatch("[A-Za-z0-9._-]{1,64}", request_id)
+    assert reply.headers["Server"] == "nginx"
+
+
+class TestHeaders:
+    @pytest.mark.parametrize(
+        ("status", "method", "target"),
+        (
+            (200, "GET", "/"),
+            (200, "HEAD", "/"),
+            (200, "GET", "/app.js"),
+            (200, "GET", "/style.css"),
+            (200, "GET", "/favicon.svg"),
+            (200, "GET", "/healthz"),
+            (200, "GET", "/api/todos/"),
+            (200, "POST", "/api/todos/"),
+            (308, "GET", "/api"),
+            (404, "GET", "/nothing"),
+            (404, "GET", "/nothing.html"),
+            (405, "DELETE", "/"),
+            (405, "POST", "/app.js"),
+        ),
+    )
+    def test_stand_on_every_answer(self, nginx: Nginx, status: int, method: str, target: str) -> None:
+        reply = nginx.ask(method, target)
+        assert reply.status == status
+        assert_security_headers(reply)
+
+    @pytest.mark.parametrize("status", (201, 204, 307, 400, 404, 413, 422, 500, 502, 503, 504))
+    def test_stand_on_the_backends_own_answers(self, nginx: Nginx, backend: Backend, status: int) -> None:
+        body = b"" if status == 204 else b'{"detail":"mine"}'
+        backend.respond = lambda handler: send(handler, status, body)
+        reply = nginx.get("/api/todos/")
+        assert (reply.status, reply.body) == (status, body)
+        assert_security_headers(reply)
+
+    def test_stand_on_304(self, nginx: Nginx) -> None:
+        reply = nginx.get("/", If_None_Match=nginx.get("/").headers["ETag"])
+        assert reply.status == 304
+        assert_security_headers(reply)
+
+    @pytest.mark.parametrize("target", ("/", "/api/todos/"))
+    def test_stand_on_413(self, nginx: Nginx, target: str) -> None:
+        reply = nginx.ask("POST", target, b"x" * (64 * 1024 + 1))
+        assert reply.status == 413
+        assert_security_headers(reply)
+
+    @pytest.mark.parametrize(
+        ("status", "request_text"),
+        (
+            (400, b"GET / HTTP/1.1\r\n\r\n"),
+            (400, b"nonsense\r\n\r\n"),
+            (414, b"GET /" + b"x" * 40_000 + b" HTTP/1.1\r\n"),
+        ),
+        ids=("no host", "nonsense", "long"),
+    )
+    def test_stand_on_malformed_requests(self, nginx: Nginx, status: int, request_text: bytes) -> None:
+        reply = nginx.send_raw(request_text)
+        assert reply.status == status
+        assert_security_headers(reply)
+
+    def test_tell_no_version(self, nginx: Nginx) -> None:
+        assert nginx.get("/api").headers["Server"] == "nginx"
+        assert b"nginx/" not in nginx.get("/api").body
+
+
+class TestStaticFiles:
+    @pytest.mark.parametrize(
+        ("target", "name", "content_type"),
+        (
+            ("/", "index.html", "text/html; charset=utf-8"),
+            ("/index.html", "index.html", "text/html; charset=utf-8"),
+            ("/?from=mail", "index.html", "text/html; charset=utf-8"),
+            ("/app.js", "app.js", "text/javascript; charset=utf-8"),
+            ("/style.css", "style.css", "text/css; charset=utf-8"),
+            ("/favicon.svg", "favicon.svg", "image/svg+xml"),
+        ),
+    )
+    def test_are_served_and_checked_each_time(self, nginx: Nginx, target: str, name: str, content_type: str) -> None:
+        reply = nginx.get(target)
+        assert reply.status == 200
+        assert reply.body == (FRONTEND / name).read_bytes()
+        assert reply.headers["Content-Type"] == content_type
+        assert reply.headers.get_all("Cache-Control") == ["no-cache"]
+        assert reply.headers["Retry-After"] is None
+        again = nginx.get(target, If_None_Match=reply.headers["ETag"])
+        assert (again.status, again.body) == (304, b"")
+
+    def test_are_compressed_and_still_match(self, nginx: Nginx) -> None:
+        reply = nginx.get("/style.css", Accept_Encoding="gzip")
+        assert reply.headers["Content-Encoding"] == "gzip"
+        assert reply.headers["Vary"] == "Accept-Encoding"
+        assert gzip.decompress(reply.body) == (FRONTEND / "style.css").read_bytes()
+        assert nginx.get("/style.css", If_None_Match=reply.headers["ETag"], Accept_Encoding="gzip").status == 304
+
+    def test_change_with_the_file(self, nginx: Nginx) -> None:
+        file = nginx.html / "changing.js"
+        file.write_text("one")
+        before = nginx.get("/changing.js")
+        file.write_text("three")
+        after = nginx.get("/changing.js", If_None_Match=before.headers["ETag"])
+        file.unlink()
+        assert (before.body, after.status, after.body) == (b"one", 200, b"three")
+
+    @pytest.mark.parametrize(
+        "target",
+        (
+            "/nginx.conf",
+            "/.env",
+            "/.git/config",
+            "/.hidden.js",
+            "/tests/test_page.js",
+            "/tests/",
+            "/tests",
+            "/../nginx.conf",
+            "/%2e%2e/nginx.conf",
+            "/app.js/",
+            "/app.js.bak",
+            "/app",
+        ),
+    )
+    def test_are_the_only_ones(self, nginx: Nginx, target: str) -> None:
+        (nginx.html / "tests").mkdir(exist_ok=True)
+        for name in ("nginx.conf", ".env", ".hidden.js", "tests/test_page.js", "app.js.bak"):
+            (nginx.html / name).write_text("secret")
+        reply = nginx.get(target)
+        assert reply.status in {400, 404}
+        assert b"secret" not in reply.body
+
+    def test_include_a_page_for_unknown_addresses(self, nginx: Nginx) -> None:
+        reply = nginx.get("/nothing/here")
+        assert reply.status == 404
+        assert reply.body == (FRONTEND / "404.html").read_bytes()
+        assert reply.headers["Content-Type"] == "text/html; charset=utf-8"
+
+    def test_health(self, nginx: Nginx) -> None:
+        reply = nginx.get("/healthz")
+        assert (reply.status, reply.body) == (200, b"ok\n")
+        assert reply.headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+class TestProxy:
+    @pytest.mark.parametrize(
+        ("target", "expected"),
+        (
+            ("/api/todos/", "/todos/"),
+            ("/api/todos/?skip=5&limit=10", "/todos/?skip=5&limit=10"),
+            ("/api/", "/"),
+            ("/api/docs", "/docs"),
+            ("/api/a%20b", "/a%20b"),
+            ("/api/api/", "/api/"),
+        ),
+    )
+    def test_removes_the_prefix(self, nginx: Nginx, backend: Backend, target: str, expected: str) -> None:
+        assert nginx.get(target).status == 200
+        assert [seen.target for seen in backend.seen] == [expected]
+
+    @pytest.mark.parametrize("method", ("POST", "PUT", "DELETE"))
+    def test_passes_method_and_body(self, nginx: Nginx, backend: Backend, method: str) -> None:
+        nginx.ask(method, "/api/todos/1", b'{"title":"Milk"}', Content_Type="application/json")
+        (seen,) = backend.seen
+        assert (seen.method, seen.body) == (method, b'{"title":"Milk"}')
+        assert seen.headers["Content-Type"] == "application/json"
+
+    def test_says_for_whom_it_asks(self, nginx: Nginx, backend: Backend) -> None:
+        nginx.get("/api/todos/", Host="todo.example:8080", X_Forwarded_For="192.0.2.1")
+        (seen,) = backend.seen
+        assert {name: seen.headers[name] for name in seen.headers if name.startswith(("Host", "X-Forwarded"))} == {
+            "Host": "todo.example",
+            "X-Forwarded-For": "192.0.2.1, 127.0.0.1",
+            "X-Forwarded-Host": "todo.example",
+            "X-Forwarded-Prefix": "/api",
+            "X-Forwarded-Proto": "http",
+        }
+
+    @pytest.mark.parametrize(("given", "expected"), (("https", "https"), ("http", "http"), ("gopher", "http")))
+    def test_believes_a_gateway_about_tls(self, nginx: Nginx, backend: Backend, given: str, expected: str) -> None:
+        nginx.get("/api/todos/", X_Forwarded_Proto=given)
+        assert backend.seen[0].headers["X-Forwarded-Proto"] == expected
+
+    def test_keeps_connections_to_the_backend_for_a_while(self, backend: Backend) -> None:
+        with running_nginx(backend.server_port, **{"worker_processes 2;": "worker_processes 1;"}) as nginx:
+            for _ in range(32):
+                nginx.get("/api/todos/")
+        assert len({seen.peer for seen in backend.seen}) == 2
+
+    def test_leaves_caching_to_the_backend(self, nginx: Nginx, backend: Backend) -> None:
+        assert nginx.get("/api/todos/").headers["Cache-Control"] is None
+        backend.respond = lambda handler: send(handler, 200, b"{}", Cache_Control="max-age=60")
+        assert nginx.get("/api/todos/").headers.get_all("Cache-Control") == ["max-age=60"]
+
+    def test_streams_when_the_backend_asks_for_it(self, nginx: Nginx, backend: Backend) -> None:
+        first_was_read = threading.Event()
+
+        def stream(handler: BaseHTTPRequestHandler) -> None:
+            handler.send_response(200)
+            handler.send_header("Content-Type", "text/event-stream")
+            handler.send_header("X-Accel-Buffering", "no")
+            handler.send_header("Connection", "close")
+            handler.end_headers()
+            handler.wfile.write(b"data: 1\n\n")
+            assert first_was_read.wait(PATIENCE)
+            handler.wfile.write(b"data: 2\n\n")
+            handler.close_connection = True
+
+        backend.respond = stream
+        connection = nginx.connect()
+        connection.request("GET", "/api/events", headers={"Accept-Encoding": "gzip"})
+        response = connection.getresponse()
+        assert response.read(9) == b"data: 1\n\n"
+        first_was_read.set()
+        assert response.read() == b"data: 2\n\n"
+        connection.close()
+
+
+class TestRequestId:
+    @pytest.mark.parametrize("given", ("a", "A.b_c-9", "x" * 64))
+    def test_is_taken_over(self, nginx: Nginx, backend: Backend, given: str) -> None:
+        backend.respond = lambda handler: send(handler, 200, b"{}", X_Request_ID=handler.headers["X-Request-ID"])
+        reply = nginx.get("/api/todos/", X_Request_ID=given)
+        assert reply.headers.get_all("X-Request-ID") == [given]
+        assert backend.seen[0].headers.get_all("X-Request-ID") == [given]
+
+    @pytest.mark.parametrize("given", (None, "", "x" * 65, "a b", 'a"b', "ü", "a\tb"))
+    def test_is_made_where_none_is_sane(self, nginx: Nginx, backend: Backend, given: str | None) -> None:
+        reply = nginx.get("/api/todos/", **({} if given is None else {"X_Request_ID": given}))
+        (request_id,) = reply.headers.get_all("X-Request-ID") or []
+        assert re.fullmatch("[0-9a-f]{32}", request_id)
+        assert backend.seen[0].headers.get_all("X-Request-ID") == [request_id]
+
+
+class TestRedirects:
+    def test_lead_from_the_bare_prefix_to_the_api(self, nginx: Nginx) -> None:
+        reply = nginx.ask("POST", "/api?a=1", b"{}")
+        assert (reply.status, reply.headers["Location"]) == (308, "/api/?a=1")
+
+    @pytest.mark.parametrize(
+        ("location", "expected"),
+        (
+            ("http://todo.example/todos/?skip=1", "/api/todos/?skip=1"),
+            ("http://todo.example/api/todos/", "/api/todos/"),
+            ("/todos/", "/api/todos/"),
+            ("/api/docs", "/api/docs"),
+            ("https://todo.example:8000/", "/api/"),
+        ),
+    )
+    def test_of_the_backend_become_paths(self, nginx: Nginx, backend: Backend, location: str, expected: str) -> None:
+        backend.respond = lambda handler: send(handler, 307, b"", Location=location)
+        assert nginx.get("/api/todos").headers.get_all("Location") == [expected]
+
+
+def assert_unreachable(reply: Reply) -> None:
+    assert reply.status == 503
+    assert reply.json() == {"detail": "The backend is not reachable; try again in a moment."}
+    assert reply.headers.get_all("Retry-After") == ["2"]
+    assert_security_headers(reply)
+
+
+class TestBackendDown:
+    @pytest.mark.parametrize("method", ("GET", "POST", "PUT", "DELETE"))
+    def test_refused(self, method: str) -> None:
+        with running_nginx(free_port()) as nginx:
+            # More than once: nginx must not shut the address out.
+            for _ in range(3):
+                assert_unreachable(nginx.ask(method, "/api/todos/", b"{}"))
+
+    def test_recovers_at_once(self) -> None:
+        port = free_port()
+        with running_nginx(port) as nginx:
+            for _ in range(5):
+                assert_unreachable(nginx.get("/api/todos/"))
+            with socket.create_server(("127.0.0.1", port)) as server:
+                answers = threading.Thread(target=answer_once, args=(server,))
+                answers.start()
+                assert nginx.get("/api/todos/").status == 200
+                answers.join()
+
+    def test_packets_vanish(self) -> None:
+        # A listener whose queue is full drops what arrives.
+        with ExitStack() as stack:
+            address = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0)).getsockname()
+            for _ in range(4):
+                filler = stack.enter_context(socket.socket())
+                filler.setblocking(False)
+                filler.connect_ex(address)
+            nginx = stack.enter_context(running_nginx(address[1]))
+            assert_unreachable(nginx.get("/api/todos/"))
+            assert_unreachable(nginx.ask("POST", "/api/todos/", b"{}"))
+            assert "timed out) while connecting to upstream" in nginx.errors()
+
+    @pytest.mark.parametrize("method", ("POST", "GET"))
+    def test_hangs_up(self, nginx: Nginx, backend: Backend, method: str) -> None:
+        backend.respond = hang_up
+        assert_unreachable(nginx.ask(method, "/api/todos/", b"{}"))
+
+    def test_never_sends_a_post_twice(self, backend: Backend) -> None:
+        with running_nginx(backend.server_port, **{"worker_processes 2;": "worker_processes 1;"}) as nginx:
+            assert nginx.ask("POST", "/api/todos/", b"{}").status == 200
+            # On the connection kept from before: here nginx would try again, if it were a GET.
+            backend.respond = hang_up
+            assert_unreachable(nginx.ask("POST", "/api/todos/", b"{}"))
+        assert len(backend.seen) == 2
+
+    def test_never_answers(self, backend: Backend) -> None:
+        finished = threading.Event()
+
+        def wait(handler: BaseHTTPRequestHandler) -> None:
+            finished.wait(PATIENCE)
+            hang_up(handler)
+
+        backend.respond = wait
+        changes = {"proxy_read_timeout 15s;": "proxy_read_timeout 200ms;"}
+        with running_nginx(backend.server_port, **changes) as nginx:
+            assert_unreachable(nginx.get("/api/todos/"))
+            finished.set()
+
+    def test_a_slow_answer_is_waited_for(self, nginx: Nginx, backend: Backend) -> None:
+        def answer_late(handler: BaseHTTPRequestHandler) -> None:
+            # Longer than the connect timeout, and than a dead backend may take.
+            threading.Event().wait(3.5)
+            send(handler, 200, b'{"slow":true}')
+
+        backend.respond = answer_late
+        assert nginx.get("/api/todos/").json() == {"slow": True}
+        assert "proxy_read_timeout 15s;" in (FRONTEND / "nginx.conf").read_text()
+
+    def test_its_own_503_stands(self, nginx: Nginx, backend: Backend) -> None:
+        backend.respond = lambda handler: send(handler, 503, b'{"detail":"no database"}', Retry_After="7")
+        reply = nginx.get("/api/todos/")
+        assert (reply.status, reply.json()) == (503, {"detail": "no database"})
+        assert reply.headers.get_all("Retry-After") == ["7"]
+
+    def test_the_page_is_still_served(self) -> None:
+        with running_nginx(free_port()) as nginx:
+            assert nginx.get("/").status == 200
+            assert nginx.get("/healthz").status == 200
+
+
+def answer_once(server: socket.socket) -> None:
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+
+
+class TestBodySize:
+    def test_the_limit_is_allowed(self, nginx: Nginx, backend: Backend) -> None:
+        assert nginx.ask("POST", "/api/todos/", b"x" * 64 * 1024).status == 200
+        assert len(backend.seen[0].body) == 64 * 1024
+
+    def test_more_is_refused_in_json(self, nginx: Nginx, backend: Backend) -> None:
+        reply = nginx.ask("POST", "/api/todos/", b"x" * (64 * 1024 + 1))
+        assert reply.status == 413
+        assert reply.json() == {"detail": "The request is larger than 64 KiB."}
+        assert backend.seen == []
+
+    def test_chunks_are_counted(self, nginx: Nginx, backend: Backend) -> None:
+        chunk = b"8001\r\n" + b"x" * 0x8001 + b"\r\n"
+        head = b"POST /api/todos/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        reply = nginx.send_raw(head + chunk + chunk)
+        assert reply.status == 413
+        assert reply.json() == {"detail": "The request is larger than 64 KiB."}
+        assert backend.seen == []
+
+
+class TestLog:
+    def test_is_json_and_leaves_out_probes(self, backend: Backend) -> None:
+        with running_nginx(backend.server_port) as nginx:
+            nginx.get("/healthz")
+            nginx.get("/")
+            nginx.get('/api/todos/?q="\\x', X_Request_ID="mine")
+            nginx.send_raw(b"nonsense\r\n\r\n")
+            nginx.process.terminate()
+            assert nginx.process.wait(PATIENCE) == 0
+            page, api, malformed = nginx.logged()
+        assert (page["method"], page["path"], page["status"], page["upstream"]) == ("GET", "/", 200, "")
+        assert (api["path"], api["request_id"], api["upstream_status"]) == ('/api/todos/?q="\\x', "mine", "200")
+        assert api["upstream"] == f"127.0.0.1:{backend.server_port}"
+        assert isinstance(api["duration_s"], float)
+        assert malformed["status"] == 400
+
+    def test_errors_go_to_stderr(self) -> None:
+        with running_nginx(free_port()) as nginx:
+            nginx.get("/api/todos/")
+            assert "Connection refused) while connecting to upstream" in nginx.errors()
+
+
+class TestProcess:
+    def test_writes_no_bodies_to_disk(self, backend: Backend) -> None:
+        backend.respond = lambda handler: send(handler, 200, b"x" * 4_000_000)
+        # At this level nginx tells of each body that it buffers in a file.
+        with running_nginx(backend.server_port, **{"error_log stderr;": "error_log stderr warn;"}) as nginx:
+            connection = nginx.connect()
+            connection.sock = socket.socket()
+            # A slow reader, so that the answer piles up in nginx.
+            connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.sock.connect(("127.0.0.1", nginx.port))
+            connection.request("POST", "/api/todos/", b"x" * 64 * 1024)
+            assert len(connection.getresponse().read()) == 4_000_000
+            connection.close()
+            files = {str(path.relative_to(nginx.folder)) for path in nginx.folder.rglob("*") if path.is_file()}
+            assert nginx.errors() == ""
+        assert files == {"access.log", "nginx.conf", "nginx.pid", "stderr", *(f"html/{name}" for name in SERVED)}
+
+    def test_lets_requests_finish_when_told_to_quit(self, backend: Backend) -> None:
+        arrived, finish = threading.Event(), threading.Event()
+
+        def answer_when_told(handler: BaseHTTPRequestHandler) -> None:
+            arrived.set()
+            assert finish.wait(PATIENCE)
+            send(handler, 200, b"{}")
+
+        backend.respond = answer_when_told
+        with running_nginx(backend.server_port) as nginx:
+            connection = nginx.connect()
+            connection.request("GET", "/api/todos/")
+            assert arrived.wait(PATIENCE)
+            nginx.process.send_signal(signal.SIGQUIT)
+            while not refuses_connections(nginx.port):
+                pass
+            finish.set()
+            assert connection.getresponse().status == 200
+            connection.close()
+            assert nginx.process.wait(PATIENCE) == 0
