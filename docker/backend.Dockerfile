@@ -1,0 +1,55 @@
+# The build context is the repository's root; .dockerignore lists what is in it.
+ARG UBUNTU=ubuntu:24.04@sha256:008173c23f95b170204355c12626cb5a965d779a7e1283b09e9cffbb1bf33ca3
+
+FROM ${UBUNTU} AS base
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3.12 \
+    && rm -rf /var/lib/apt/lists/*
+# 1000 is Ubuntu's own user. A line in /etc/passwd, because file synchronisers look the number up.
+RUN groupadd --gid 10001 todo \
+    && useradd --uid 10001 --gid todo --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin todo
+ENV PATH=/opt/venv/bin:${PATH} \
+    PYTHONUNBUFFERED=1
+WORKDIR /app
+
+FROM base AS requirements
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3.12-venv \
+    && rm -rf /var/lib/apt/lists/*
+COPY backend/requirements.txt /
+# pip compiles what it installs, so that a start need not; afterwards nothing here installs anything more.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python3.12 -m venv /opt/venv \
+    && pip install --require-hashes --requirement /requirements.txt \
+    && pip uninstall --yes pip
+
+FROM base AS application
+COPY --from=requirements /opt/venv /opt/venv
+COPY backend/alembic.ini ./
+COPY backend/migrations migrations
+COPY backend/app app
+
+FROM application AS runtime
+# Files in an image do not change: Python need not compare their times.
+RUN python -m compileall -q --invalidation-mode unchecked-hash app
+ARG BUILD=dev
+ARG COMMIT=dev
+ENV BUILD=${BUILD} COMMIT=${COMMIT}
+USER 10001:10001
+EXPOSE 8000 9000
+# Exec form and no shell: the server is process 1 and gets SIGTERM itself.
+CMD ["python", "-m", "app"]
+
+FROM runtime AS migrate
+CMD ["python", "-m", "app.migrate"]
+
+FROM application AS dev
+# Tilt replaces files as the runtime user: it must own the folders as well as the files.
+RUN chown --recursive 10001:10001 /app
+# Two saves of one size within a second leave bytecode that Python takes for current.
+ENV PYTHONDONTWRITEBYTECODE=1
+USER 10001:10001
+EXPOSE 8000 9000
+# An open stream would hold a reload up for ever without the graceful limit.
+CMD ["uvicorn", "app.main:app", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--no-server-header", \
+     "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "1", "--reload", "--reload-dir", "app"]
