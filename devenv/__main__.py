@@ -1,10 +1,12 @@
 """The commands behind the Makefile's targets: python3 -m devenv COMMAND."""
 
 import argparse
+import os
 import shutil
 import sys
+from pathlib import Path
 
-from devenv import ci, cluster, credentials, doctor, engine, loop, paths, python, source, tools
+from devenv import ci, cluster, credentials, doctor, engine, loop, paths, python, source, test_tools, tools
 from devenv.failure import Failure
 from devenv.lock import machine_lock
 from devenv.process import interactive
@@ -23,10 +25,13 @@ def main() -> int:
         if name == "up":
             command.add_argument("tilt", nargs="*", help="arguments for the Tiltfile, after a double dash")
         if name == "credentials":
-            command.add_argument("--rotate", action="store_true", help="make new passwords; the database takes them over")
-        if name == "python":
-            command.add_argument("arguments", nargs=argparse.REMAINDER)
-    arguments = parser.parse_args()
+            command.add_argument(
+                "--rotate", action="store_true", help="make new passwords; the database takes them over"
+            )
+    words = sys.argv[1:]
+    # What follows these two belongs to the program that they run, options included.
+    passed_on = words[1:] if words[:1] in (["python"], ["test"]) else []
+    arguments = parser.parse_args(words[: len(words) - len(passed_on)], argparse.Namespace(arguments=passed_on))
     try:
         return _COMMANDS[arguments.command](arguments)
     except Failure as failure:
@@ -118,8 +123,18 @@ def _compose_env(_: argparse.Namespace) -> int:
     return 0
 
 
+def _compose(arguments: argparse.Namespace) -> int:
+    """The whole application in Docker Compose, without Kubernetes; Ctrl-C stops it, data stay"""
+    _compose_env(arguments)
+    port = os.environ.get("PORT") or "8080"
+    cluster.require_free(int(port), "the page")
+    return interactive(
+        ["docker", "compose", "--file", "docker/compose.yaml", "up", "--build"], env=tools.path(), cwd=paths.CHECKOUT
+    )
+
+
 def _env(_: argparse.Namespace) -> int:
-    """Print what puts devenv's tools on a shell's PATH: eval "$(make env)" """
+    """Print what puts devenv's tools on a shell's PATH, for eval"""
     print(f'export PATH="{paths.BIN}:$PATH:{engine.BIN}"')
     return 0
 
@@ -128,8 +143,28 @@ def _python(arguments: argparse.Namespace) -> int:
     """Run Python 3.12 with the locked requirements; what follows are its arguments"""
     with machine_lock():
         python.ensure_venv()
-    path = {"PATH": f"{paths.VENV / 'bin'}:{tools.path()['PATH']}"}
-    return interactive([python.venv_python(), *arguments.arguments], env=path, cwd=paths.CHECKOUT)
+    return _in_venv(arguments.arguments)
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    """Run pytest with all that the tests drive; what follows are its arguments"""
+    with machine_lock():
+        python.ensure_venv()
+        test_tools.ensure()
+    return _in_venv(["-m", "pytest", *arguments.arguments])
+
+
+def _dev(_: argparse.Namespace) -> int:
+    """The application without containers: an embedded database, the backend with reload, the page"""
+    with machine_lock():
+        python.ensure_venv()
+    return _in_venv(["-m", "dev"], cwd=paths.CHECKOUT / "backend")
+
+
+def _in_venv(arguments: list[str], cwd: Path = paths.CHECKOUT) -> int:
+    folders = [paths.VENV / "bin", tools.path()["PATH"], *test_tools.folders()]
+    path = {"PATH": os.pathsep.join(map(str, folders))}
+    return interactive([python.venv_python(), *arguments], env=path, cwd=cwd)
 
 
 def _require_disk() -> None:
@@ -155,9 +190,12 @@ _COMMANDS = {
     "logs": _logs,
     "doctor": _doctor,
     "credentials": _credentials,
+    "compose": _compose,
     "compose-env": _compose_env,
     "env": _env,
     "python": _python,
+    "test": _test,
+    "dev": _dev,
 }
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 from devenv import cluster, credentials, paths, tools
@@ -15,14 +16,16 @@ _TAIL_LINES = 8
 
 
 def verify() -> int:
-    """Run `tilt ci` in a fresh namespace. Returns its exit code; on failure the reasons are printed last and kept in full."""
+    """Run `tilt ci` in a fresh namespace; failing, print the reasons last and keep them in full. Returns its exit code."""
     credentials.write()
     shutil.rmtree(paths.CI_REPORT, ignore_errors=True)
     paths.CI_REPORT.mkdir(parents=True)
     _delete_namespace(wait=True)
     snapshot = paths.CI_REPORT / "tilt-snapshot.json"
     code = interactive(
-        ["tilt", "ci", "--port", _TILT_PORT, "--output-snapshot-on-exit", snapshot], env=tools.path(), cwd=paths.CHECKOUT
+        ["tilt", "ci", "--port", _TILT_PORT, "--output-snapshot-on-exit", snapshot],
+        env=tools.path(),
+        cwd=paths.CHECKOUT,
     )
     if code:
         _collect(snapshot)
@@ -38,7 +41,7 @@ def _delete_namespace(*, wait: bool) -> None:
         run(["kubectl", "--context", cluster.CONTEXT, *command], log, env=tools.path())
 
 
-def _collect(snapshot: Any) -> None:
+def _collect(snapshot: Path) -> None:
     """Keep what a person needs to find the cause, and print the causes in short."""
     _save("events.txt", "get", "events", "--sort-by=.lastTimestamp")
     _save("objects.txt", "get", "all,networkpolicies,endpointslices,persistentvolumeclaims", "--output", "wide")
@@ -55,7 +58,7 @@ def _collect(snapshot: Any) -> None:
     say(f"Logs, events, descriptions and Tilt's snapshot: {paths.CI_REPORT.relative_to(paths.CHECKOUT)}/")
 
 
-def _failed_resources(snapshot: Any) -> list[str]:
+def _failed_resources(snapshot: Path) -> list[str]:
     """One line for each resource that Tilt gave up on, from its snapshot."""
     try:
         view = json.loads(snapshot.read_text())["view"]
@@ -82,9 +85,11 @@ def _troubles(pod: dict[str, Any]) -> list[str]:
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         if container["ready"]:
             continue
-        (state, detail) = next(iter(container["state"].items()), ("unknown", {}))
+        states: dict[str, dict[str, Any]] = container["state"] or {"unknown": {}}
+        ((state, detail),) = states.items()
         reason = detail.get("reason") or ("its readiness probe fails" if state == "running" else state)
-        lines.append(f"pod {name}: {reason}, {container['restartCount']} restarts {_last_words(detail.get('message', ''))}".rstrip())
+        message = _last_words(detail.get("message", ""))
+        lines.append(f"pod {name}: {reason}, {container['restartCount']} restarts {message}".rstrip())
         previous = ["--previous"] if state == "waiting" and container["restartCount"] else []
         log = _kubectl("logs", name, "--container", container["name"], f"--tail={_TAIL_LINES}", *previous)
         lines += [f"    | {line}" for line in log.splitlines()]

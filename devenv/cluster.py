@@ -9,7 +9,7 @@ from devenv import paths, tools
 from devenv.failure import Failure
 from devenv.process import output, run, succeeds
 from devenv.progress import report, run_steps
-from devenv.registry import images, node
+from devenv.registry import images, node, programs
 from devenv.source import REGISTRY, source
 
 CONTEXT = "kind-todo"
@@ -28,15 +28,15 @@ def ensure() -> None:
     if source() == REGISTRY:
         steps = [images.debian_step("bookworm"), images.UBUNTU.step(), images.REGISTRY.step()]
         steps += [images.debian_step("trixie"), images.POSTGRES.step(), node.step()]
-        run_steps("Images", [tools.plugin_step(tools.programs.BUILDX, "buildx", "0.13"), *steps])
+        run_steps("Images", [tools.plugin_step(programs.BUILDX, "buildx", "0.13"), *steps])
         images.write_stand_ins()
     else:
         paths.STAND_INS.unlink(missing_ok=True)
     _start_stopped()
     if not _exists(_NODE):
-        _require_free(_PAGE_PORT, "the page")
+        require_free(_PAGE_PORT, "the page")
     if not _exists(_REGISTRY):
-        _require_free(_REGISTRY_PORT, "the image registry")
+        require_free(_REGISTRY_PORT, "the image registry")
     with report("cluster and registry") as log:
         run(["ctlptl", "apply", "-f", _declaration()], log, env=tools.path())
         # ctlptl joins the two only when it makes the cluster, not when the registry alone was made again.
@@ -91,7 +91,9 @@ def _declaration() -> Path:
     text, nodes = re.subn(r"image: kindest/node\S+", f"image: {node.TAG}", text)
     text, registries = re.subn(r"image: docker\.io/library/registry\S+", f"image: {images.REGISTRY.tag}", text)
     if (nodes, registries) != (1, 1):
-        raise Failure(str(_DECLARATION), "does not name one node image and one registry image", "git checkout ctlptl.yaml")
+        raise Failure(
+            str(_DECLARATION), "does not name one node image and one registry image", "git checkout ctlptl.yaml"
+        )
     _RENDERED.parent.mkdir(parents=True, exist_ok=True)
     _RENDERED.write_text(text)
     return _RENDERED
@@ -103,7 +105,7 @@ def _start_stopped() -> None:
     for container in (_NODE, _REGISTRY):
         if _exists(container) and not _is_running(container):
             if container == _NODE:
-                _require_free(_PAGE_PORT, "the page")
+                require_free(_PAGE_PORT, "the page")
             with report(f"start {container}") as log:
                 run(["docker", "start", container], log)
 
@@ -114,14 +116,19 @@ def _await_ready() -> None:
     ready = ["kubectl", "--context", CONTEXT, "wait", "--for=condition=Ready", "node", "--all", "--timeout=5s"]
     while not (is_ready() and succeeds(ready, env=tools.path())):
         if time.monotonic() > deadline:
-            raise Failure("cluster", f"not ready after {_READY_SECONDS} s", f"docker logs {_NODE}; make clean starts anew")
+            raise Failure(
+                "cluster", f"not ready after {_READY_SECONDS} s", f"docker logs {_NODE}; make clean starts anew"
+            )
         time.sleep(0.5)
 
 
-def _require_free(port: int, purpose: str) -> None:
+def require_free(port: int, purpose: str) -> None:
+    """Raise Failure, naming the holder, when the loopback port is taken."""
     if taken := holder(port):
         raise Failure(
-            f"port {port}", f"{taken} listens on it, and {purpose} needs it", "stop that process, then run the same command again"
+            f"port {port}",
+            f"{taken} listens on it, and {purpose} needs it",
+            "stop that process, then run the same command again",
         )
 
 
@@ -132,4 +139,3 @@ def _exists(container: str) -> bool:
 def _is_running(container: str) -> bool:
     inspect = ["docker", "container", "inspect", "--format", "{{.State.Running}}", container]
     return _exists(container) and output(inspect) == "true"
-

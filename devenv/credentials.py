@@ -1,7 +1,7 @@
 """The database's passwords: made once a machine, kept outside every checkout, copied to where tools read them."""
 
-from pathlib import Path
 import secrets
+from pathlib import Path
 
 from devenv import paths
 from devenv.registry.images import POSTGRES, UBUNTU
@@ -25,7 +25,9 @@ def write(*, rotate: bool = False) -> None:
 def write_for_compose() -> None:
     """The same passwords as docker/.env, with the stand-in images where registry-only mode is in force."""
     write()
-    lines = [f"{name.upper()}={value}" for name, _, value in (line.partition("=") for line in _KEPT.read_text().splitlines())]
+    lines = [
+        f"{name.upper()}={value}" for name, _, value in (line.partition("=") for line in _KEPT.read_text().splitlines())
+    ]
     if source() == REGISTRY:
         lines += [f"UBUNTU={UBUNTU.tag}", f"POSTGRES={POSTGRES.tag}"]
     _write(_FOR_COMPOSE, "\n".join(lines) + "\n")

@@ -19,10 +19,17 @@ def examine() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         say(f"{folder.name:12} {folder}: {shutil.disk_usage(folder).free / 2**30:.0f} GiB free on its disk")
     findings = [
-        _line("engine", engine.is_running(), "Docker answers", "no container engine answers: make up brings or names one"),
+        _line(
+            "engine", engine.is_running(), "Docker answers", "no container engine answers: make up brings or names one"
+        ),
         *(_tool(tool) for tool in tools.ALL),
         _line("cluster", cluster.is_ready(), f"{cluster.CONTEXT} answers", "no cluster answers: make up starts it"),
-        _line("python 3.12", succeeds([python.venv_python(), "--version"]), str(paths.VENV), "no .venv: make test makes it"),
+        _line(
+            "python 3.12",
+            succeeds([python.venv_python(), "--version"]),
+            str(paths.VENV),
+            "no .venv: make test makes it",
+        ),
     ]
     return 0 if all(findings) else 1
 
@@ -35,5 +42,3 @@ def _tool(tool: tools.Tool) -> bool:
 def _line(name: str, well: bool, good: str, bad: str) -> bool:
     say(f"{name:12} {'ok' if well else '--'}  {good if well else bad}")
     return well
-
-

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from devenv import apt, paths
 from devenv.failure import Failure
-from devenv.process import Log, output, run, succeeds
+from devenv.process import Log, output, succeeds
 from devenv.progress import Step, report, run_steps, say
 from devenv.source import REGISTRY, source
 
@@ -63,7 +63,7 @@ def _bring(log: Log) -> None:
         raise Failure(
             "container engine",
             "Docker does not run here, and only root on Debian or Ubuntu can have it brought",
-            f"install and start Docker (Debian and Ubuntu: sudo apt-get install {packages}), then run the same command; "
+            f"install and start Docker (Debian, Ubuntu: sudo apt-get install {packages}), then run the same command; "
             "or work without containers: make dev",
         )
     if not shutil.which("iptables"):
@@ -115,7 +115,9 @@ def _start_installed() -> None:
             _wait(is_running, "start")
         return
     raise Failure(
-        "container engine", "Docker is installed but does not answer", "start it: sudo systemctl start docker, or Docker Desktop"
+        "container engine",
+        "Docker is installed but does not answer",
+        "start it: sudo systemctl start docker, or Docker Desktop",
     )
 
 

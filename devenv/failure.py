@@ -1,7 +1,7 @@
 """The one error that people see: what failed, why, and what to type next."""
 
 
-class Failure(Exception):
+class Failure(Exception):  # noqa: N818 - the word that people read
     """A readable end of a command.
 
     what: the thing that failed. why: its cause. remedy: the next command or step.

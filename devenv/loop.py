@@ -17,7 +17,7 @@ _STOP_SECONDS = 20
 
 
 def up(arguments: list[str]) -> int:
-    """Run Tilt in the foreground until Ctrl-C; the application goes on running in the cluster. Returns Tilt's exit code."""
+    """Run Tilt in the foreground until Ctrl-C; the application stays up in the cluster. Returns Tilt's exit code."""
     if holder := cluster.holder(_TILT_PORT):
         raise Failure(
             "tilt up", f"{holder} already listens on port {_TILT_PORT}", "use that one, or stop it first: make down"
@@ -52,11 +52,8 @@ def status() -> int:
     if not cluster.is_ready():
         say("The cluster does not answer. Start it: make up")
         return 1
-    return interactive(
-        ["kubectl", "--context", cluster.CONTEXT, "get", "pods", "--all-namespaces", "--output", "wide"]
-        + ["--selector", "app.kubernetes.io/part-of=todo"],
-        env=tools.path(),
-    )
+    pods = ["get", "pods", "--all-namespaces", "--output", "wide", "--selector", "app.kubernetes.io/part-of=todo"]
+    return interactive(["kubectl", "--context", cluster.CONTEXT, *pods], env=tools.path())
 
 
 def logs() -> int:

@@ -12,6 +12,8 @@ from devenv.process import Log
 
 # Without a terminal a sign of life this often (seconds) keeps CI from looking dead.
 _HEARTBEAT = 60.0
+# Tenths of a second say nothing about longer steps.
+_TENTHS_BELOW = 10
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,8 @@ def run_steps(title: str, steps: Sequence[Step]) -> None:
     if not open_steps:
         return
     estimate = sum(step.estimate for step in open_steps)
-    say(f"{title}: {len(open_steps)} steps, about {_duration(estimate)} on two cores. Ctrl-C is safe: a new run resumes.")
+    steps_and_time = f"{len(open_steps)} steps, about {_duration(estimate)} on two cores"
+    say(f"{title}: {steps_and_time}. Ctrl-C is safe: a new run resumes.")
     started = time.monotonic()
     for number, step in enumerate(open_steps, 1):
         left = sum(later.estimate for later in open_steps[number - 1 :])
@@ -84,7 +87,7 @@ def report(name: str, remark: str = "") -> Iterator[Log]:
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s" if seconds < 10 else f"{rest} s"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s" if seconds < _TENTHS_BELOW else f"{rest} s"
 
 
 def _slug(name: str) -> str:

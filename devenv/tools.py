@@ -67,10 +67,14 @@ class Tool:
             with urllib.request.urlopen(address, timeout=60) as response:
                 content: bytes = response.read()
         except OSError as error:
-            raise Failure(f"download of {address}", str(error), "check the network, or set DEVENV_SOURCE=registry") from error
+            raise Failure(
+                f"download of {address}", str(error), "check the network, or set DEVENV_SOURCE=registry"
+            ) from error
         found = hashlib.sha256(content).hexdigest()
         if found != sha256:
-            raise Failure(f"download of {address}", f"its sha256 is {found}, not the pinned {sha256}", "do not use the file")
+            raise Failure(
+                f"download of {address}", f"its sha256 is {found}, not the pinned {sha256}", "do not use the file"
+            )
         target = paths.BIN / self.name
         paths.BIN.mkdir(parents=True, exist_ok=True)
         parts = target.with_suffix(".part")
@@ -109,7 +113,9 @@ def plugin_step(program: Program, check: str, minimum: str) -> Step:
 
     def bring(log: Log) -> None:
         if source() != REGISTRY:
-            raise Failure(f"docker {check}", f"it is missing or older than {minimum}", f"install Docker's {check} plugin")
+            raise Failure(
+                f"docker {check}", f"it is missing or older than {minimum}", f"install Docker's {check} plugin"
+            )
         build = program.step()
         if not build.is_done():
             build.run(log)

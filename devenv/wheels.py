@@ -35,6 +35,7 @@ def unpacked(name: str, log: Log) -> Path:
     parts.rename(folder)
     return folder
 
+
 def _pip(log: Log) -> list[str]:
     command = [sys.executable, "-m", "pip"]
     if not succeeds([*command, "--version"]):

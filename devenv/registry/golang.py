@@ -47,7 +47,9 @@ class Program:
 
     def version(self, module: str) -> str:
         """The version of `module` that go.mod pins, without its v."""
-        found = re.search(rf"^\s*(?:require )?{re.escape(module)} v(\S+)", (self.module / "go.mod").read_text(), re.MULTILINE)
+        found = re.search(
+            rf"^\s*(?:require )?{re.escape(module)} v(\S+)", (self.module / "go.mod").read_text(), re.MULTILINE
+        )
         if not found:
             raise LookupError(f"{module} is not in {self.module / 'go.mod'}")
         return found[1]
@@ -122,4 +124,3 @@ def _brought_go(log: Log) -> Path:
     for program in [*go.parent.iterdir(), *(go.parent.parent / "pkg" / "tool").rglob("*")]:
         program.chmod(0o755)
     return go
-

@@ -1,5 +1,6 @@
 """Stand-in images under names of our own, built from Debian packages and our Go programs."""
 
+import functools
 import hashlib
 import json
 import shutil
@@ -15,6 +16,8 @@ from devenv.progress import Step
 
 _RECIPES = Path(__file__).parent / "images"
 _LABEL = "todo-devenv.recipe"
+# As in the official base images: apt's caches would be most of a small layer.
+_APT_CONFIGURATION = 'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\nAcquire::Languages "none";\n'
 _CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
@@ -23,7 +26,7 @@ class Image:
     """An image and what it is made of.
 
     context: puts further files into the build context, beside those of the recipe folder.
-    inputs: whatever else decides about the content, such as the digests of its parents.
+    inputs: whatever else decides about the content, such as the recipe of its parent.
     """
 
     tag: str
@@ -56,9 +59,7 @@ class Image:
             build(self.tag, context, log, self.arguments, label=self.digest)
 
 
-def build(
-    tag: str, context: Path, log: Log, arguments: dict[str, str], *, target: str = "", label: str = ""
-) -> None:
+def build(tag: str, context: Path, log: Log, arguments: dict[str, str], *, target: str = "", label: str = "") -> None:
     """`docker build` with BuildKit. label: remembered as the recipe, see recipe_of."""
     flags = [word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")]
     if target:
@@ -80,9 +81,15 @@ def debian_tag(suite: str) -> str:
 
 def debian_step(suite: str) -> Step:
     tag = debian_tag(suite)
-    # The host's certificates are part of the image: behind TLS interception nothing can be fetched without them.
-    digest = hashlib.sha256(_CA_BUNDLE.read_bytes() + _pip_configuration().encode()).hexdigest()[:12]
+    digest = _debian_digest()
     return Step(f"image {tag}", 60, lambda: recipe_of(tag) == digest, lambda log: _bootstrap(suite, tag, digest, log))
+
+
+@functools.cache
+def _debian_digest() -> str:
+    # The host's certificates are part of the image: behind TLS interception nothing can be fetched without them.
+    parts = _CA_BUNDLE.read_text() + _pip_configuration() + _APT_CONFIGURATION
+    return hashlib.sha256(parts.encode()).hexdigest()[:12]
 
 
 def _bootstrap(suite: str, tag: str, digest: str, log: Log) -> None:
@@ -98,6 +105,7 @@ def _bootstrap(suite: str, tag: str, digest: str, log: Log) -> None:
         bundle = root / str(_CA_BUNDLE).lstrip("/")
         bundle.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(_CA_BUNDLE, bundle)
+        (root / "etc/apt/apt.conf.d/50-small-layers").write_text(_APT_CONFIGURATION)
         (root / "etc/pip.conf").write_text(_pip_configuration())
         archive = Path(folder) / "root.tar"
         run(["tar", "--create", "--file", archive, "--directory", root, "."], log)
@@ -121,13 +129,14 @@ def _python_tree(context: Path, log: Log) -> None:
     shutil.copytree(python.brought(log), context / "python", symlinks=True)
 
 
-def _bookworm(tag: str, recipe: str, estimate: float, context: Callable[[Path, Log], None] | None = None) -> Image:
-    return Image(tag, recipe, estimate, {"DEBIAN": debian_tag("bookworm")}, context)
+def _on_debian(tag: str, suite: str, estimate: float, context: Callable[[Path, Log], None] | None = None) -> Image:
+    recipe = tag.rpartition("/")[2].partition(":")[0]
+    return Image(tag, recipe, estimate, {"DEBIAN": debian_tag(suite)}, context, (_debian_digest(),))
 
 
-UBUNTU = _bookworm("todo-devenv/ubuntu:24.04", "ubuntu", 20, _python_tree)
-REGISTRY = _bookworm("todo-devenv/registry:2", "registry", 20)
-POSTGRES = Image("todo-devenv/postgres:17", "postgres", 45, {"DEBIAN": debian_tag("trixie")})
+UBUNTU = _on_debian("todo-devenv/ubuntu:24.04", "bookworm", 20, _python_tree)
+REGISTRY = _on_debian("todo-devenv/registry:2", "bookworm", 20)
+POSTGRES = _on_debian("todo-devenv/postgres:17", "trixie", 45)
 
 
 def write_stand_ins() -> None:

@@ -47,9 +47,7 @@ def _id(tag: str) -> str:
 
 def _build(log: Log) -> None:
     kind_source = source_of(KIND, "sigs.k8s.io/kind", log)
-    images.build(
-        _KIND_BASE, kind_source / "images" / "base", log, {"BASE_IMAGE": _ARGUMENTS["DEBIAN"]}, target="base"
-    )
+    images.build(_KIND_BASE, kind_source / "images" / "base", log, {"BASE_IMAGE": _ARGUMENTS["DEBIAN"]}, target="base")
     with tempfile.TemporaryDirectory(dir=paths.CACHE) as folder:
         context = Path(folder) / "context"
         _fill(context, log)
@@ -63,7 +61,18 @@ def _build(log: Log) -> None:
         with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
             tar.add(server, "kubernetes")
         run(
-            [KIND.binary("kind"), "build", "node-image", "--type", "file", "--base-image", _BASE, "--image", TAG, archive],
+            [
+                KIND.binary("kind"),
+                "build",
+                "node-image",
+                "--type",
+                "file",
+                "--base-image",
+                _BASE,
+                "--image",
+                TAG,
+                archive,
+            ],
             log,
             env={"TMPDIR": folder},
         )

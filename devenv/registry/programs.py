@@ -6,7 +6,15 @@ _KUBERNETES_MODULE = "k8s.io/kubernetes"
 
 
 def _kubernetes() -> Program:
-    names = "kube-apiserver kube-controller-manager kube-proxy kube-scheduler kubeadm kubectl kubelet".split()
+    names = [
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-proxy",
+        "kube-scheduler",
+        "kubeadm",
+        "kubectl",
+        "kubelet",
+    ]
     packages = {name: f"{_KUBERNETES_MODULE}/cmd/{name}" for name in names}
     version = Program("kubernetes", 0, {}).version(_KUBERNETES_MODULE)
     major, minor, _ = version.split(".")
@@ -34,11 +42,12 @@ KUBERNETES = _kubernetes()
 TILT = _tilt()
 KIND = Program("kind", 25, {"kind": "sigs.k8s.io/kind"})
 CTLPTL = Program("ctlptl", 90, {"ctlptl": "github.com/tilt-dev/ctlptl/cmd/ctlptl"})
+_BUILDX_MODULE = "github.com/docker/buildx"
 BUILDX = Program(
     "buildx",
     90,
-    {"docker-buildx": "github.com/docker/buildx/cmd/buildx"},
-    ldflags=f"-X github.com/docker/buildx/version.Version=v{Program('buildx', 0, {}).version('github.com/docker/buildx')}",
+    {"docker-buildx": f"{_BUILDX_MODULE}/cmd/buildx"},
+    ldflags=f"-X {_BUILDX_MODULE}/version.Version=v{Program('buildx', 0, {}).version(_BUILDX_MODULE)}",
 )
 COMPOSE = Program(
     "compose",
@@ -63,8 +72,6 @@ COREDNS = Program("coredns", 60, {"coredns": "."})
 NETWORK_POLICIES = Program(
     "kube-network-policies", 60, {"kube-network-policies": "sigs.k8s.io/kube-network-policies/cmd"}
 )
-STORAGE = Program(
-    "local-path-provisioner", 60, {"local-path-provisioner": "github.com/rancher/local-path-provisioner"}
-)
+STORAGE = Program("local-path-provisioner", 60, {"local-path-provisioner": "github.com/rancher/local-path-provisioner"})
 
 FOR_THE_NODE = [KUBERNETES, CONTAINERD, CRICTL, ETCD, COREDNS, NETWORK_POLICIES, STORAGE]

@@ -19,7 +19,7 @@ ALLOWED_VOLUMES = {
 }
 PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 DIGEST = re.compile(r"^[\w./-]+(:[\w.-]+)?@sha256:[0-9a-f]{64}$")
-POOL_CONNECTIONS = 10  # of one backend: 5 kept and 5 at need
+POOL_CONNECTIONS = 11  # of one backend: 5 kept, 5 at need, 1 for readiness
 SERVER_CONNECTIONS = 100 - 3  # PostgreSQL's default less those reserved for superusers
 DRAIN_SECONDS = 3 + 20  # the backend says for 3 s that it leaves, then has 20 s for what it has accepted
 

@@ -1,0 +1,84 @@
+# The only entry point that people type: each target is one call of the real thing.
+DEVENV := python3 -m devenv
+LOCK := $(DEVENV) python -m uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-header
+
+.PHONY: help
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+# --- the loop
+
+.PHONY: up
+up: ## Everything, from a bare machine to the page at localhost:8080; REPLICAS=n of the backend
+	@$(DEVENV) up $(if $(REPLICAS),-- --replicas=$(REPLICAS))
+
+.PHONY: status
+status: ## What runs
+	@$(DEVENV) status
+
+.PHONY: logs
+logs: ## Follow the logs of everything
+	@$(DEVENV) logs
+
+.PHONY: down
+down: ## Stop everything; data stay
+	@$(DEVENV) down
+
+.PHONY: clean
+clean: ## Delete the cluster with its data, after asking
+	@$(DEVENV) clean
+
+# --- the verdict
+
+.PHONY: lint
+lint: ## Format, style, types and security of everything
+	@$(DEVENV) python tests/lint.py
+
+.PHONY: test
+test: ## What needs no cluster: unit, API, page, manifests
+	@$(DEVENV) test --numprocesses auto
+
+.PHONY: ci
+ci: ## Production images in a fresh namespace, rolled out and checked by tilt ci
+	@$(DEVENV) ci
+
+.PHONY: test-live
+test-live: ## The loop itself: saves reach every replica, nothing is rebuilt
+	@$(DEVENV) test tests/live_update
+
+.PHONY: test-drills
+test-drills: ## What must fail does, what breaks recovers
+	@$(DEVENV) test tests/drills
+
+# --- without Kubernetes
+
+.PHONY: dev
+dev: ## The application without containers, at localhost:8080; PORT=n moves it
+	@PORT=$(PORT) $(DEVENV) dev
+
+.PHONY: compose
+compose: ## The application in Docker Compose, at localhost:8080; PORT=n moves it
+	@PORT=$(PORT) $(DEVENV) compose
+
+.PHONY: compose-env
+compose-env: ## Write docker/.env, for running docker compose by hand
+	@$(DEVENV) compose-env
+
+# --- the machine
+
+.PHONY: doctor
+doctor: ## What is there, what is missing, versions, disk
+	@$(DEVENV) doctor
+
+.PHONY: env
+env: ## Print what puts the tools on a shell's PATH: eval "$$(make env)"
+	@$(DEVENV) env
+
+.PHONY: credentials
+credentials: ## Write the database's passwords for kustomize; ROTATE=1 makes new ones
+	@$(DEVENV) credentials $(if $(ROTATE),--rotate)
+
+.PHONY: lock
+lock: ## Resolve the Python requirements anew
+	@$(LOCK) backend/pyproject.toml --output-file backend/requirements.txt
+	@$(LOCK) backend/pyproject.toml --group dev --constraint backend/requirements.txt --output-file requirements-dev.txt

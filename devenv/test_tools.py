@@ -1,0 +1,49 @@
+"""What the tests drive for real and pip cannot bring: a browser and nginx."""
+
+import os
+import shutil
+from pathlib import Path
+
+from devenv import apt, paths
+from devenv.failure import Failure
+from devenv.process import Log
+from devenv.progress import Step, run_steps
+
+_BROWSERS = ["chromium", "google-chrome", "chromium-browser"]
+# Unpacked, not installed: the installed package starts a server that listens on every address.
+_NGINX = paths.CACHE / "test-tools" / "nginx"
+_NGINX_PROGRAM = _NGINX / "usr" / "sbin" / "nginx"
+
+
+def ensure() -> None:
+    """A browser and nginx. Raises Failure with what to install where devenv cannot bring them."""
+    run_steps(
+        "Test tools", [Step("Chromium", 60, _has_browser, _bring_browser), Step("nginx", 10, _has_nginx, _bring_nginx)]
+    )
+
+
+def folders() -> list[Path]:
+    """Where nginx may be that is not on everybody's PATH."""
+    return [_NGINX_PROGRAM.parent, Path("/usr/sbin")]
+
+
+def _has_browser() -> bool:
+    return bool(os.environ.get("CHROMIUM")) or any(map(shutil.which, _BROWSERS))
+
+
+def _bring_browser(log: Log) -> None:
+    apt.require_root("a browser", "chromium")
+    apt.install(["chromium"], log)
+
+
+def _has_nginx() -> bool:
+    return any((folder / "nginx").is_file() for folder in folders()) or bool(shutil.which("nginx"))
+
+
+def _bring_nginx(log: Log) -> None:
+    distribution, suite = apt.release()
+    if distribution != "debian":
+        raise Failure(
+            "nginx", "the tests of its configuration run the real one, which is not here", "apt-get install nginx-light"
+        )
+    apt.unpack(suite, ["nginx"], _NGINX, log)
