@@ -162,4 +162,6 @@ def _started(
 
 
 def _title(words: list[str]) -> str:
-    return " ".join([Path(words[0]).name, *words[1:3]])
+    """The program and what it was told to do, such as "docker build"."""
+    verbs = [word for word in words[1:] if not word.startswith("-") and not set(word) & set("=: /")]
+    return " ".join([Path(words[0]).name, *verbs[:1]])

@@ -11,7 +11,8 @@ COPY frontend/nginx.conf /etc/nginx/nginx.conf
 EXPOSE 8080
 # SIGQUIT finishes the requests in flight; SIGTERM would cut them off.
 STOPSIGNAL SIGQUIT
-CMD ["nginx", "-g", "daemon off;"]
+# Without -e Debian's build tries a log file first, which a read-only root cannot have.
+CMD ["nginx", "-e", "stderr", "-g", "daemon off;"]
 
 FROM nginx AS runtime
 COPY frontend/*.html frontend/*.js frontend/*.css frontend/*.svg /usr/share/nginx/html/
