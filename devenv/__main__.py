@@ -32,6 +32,8 @@ def main() -> int:
     # What follows these two belongs to the program that they run, options included.
     passed_on = words[1:] if words[:1] in (["python"], ["test"]) else []
     arguments = parser.parse_args(words[: len(words) - len(passed_on)], argparse.Namespace(arguments=passed_on))
+    # Tools that devenv has brought come first, its engine's client only where there is no other.
+    os.environ["PATH"] = os.pathsep.join([str(paths.BIN), os.environ.get("PATH", os.defpath), str(engine.BIN)])
     try:
         return _COMMANDS[arguments.command](arguments)
     except Failure as failure:
@@ -129,7 +131,7 @@ def _compose(arguments: argparse.Namespace) -> int:
     port = os.environ.get("PORT") or "8080"
     cluster.require_free(int(port), "the page")
     return interactive(
-        ["docker", "compose", "--file", "docker/compose.yaml", "up", "--build"], env=tools.path(), cwd=paths.CHECKOUT
+        ["docker", "compose", "--file", "docker/compose.yaml", "up", "--build"], cwd=paths.CHECKOUT
     )
 
 
@@ -162,7 +164,7 @@ def _dev(_: argparse.Namespace) -> int:
 
 
 def _in_venv(arguments: list[str], cwd: Path = paths.CHECKOUT) -> int:
-    folders = [paths.VENV / "bin", tools.path()["PATH"], *test_tools.folders()]
+    folders = [paths.VENV / "bin", os.environ["PATH"], *test_tools.folders()]
     path = {"PATH": os.pathsep.join(map(str, folders))}
     return interactive([python.venv_python(), *arguments], env=path, cwd=cwd)
 

@@ -38,7 +38,7 @@ def ensure() -> None:
     if not _exists(_REGISTRY):
         require_free(_REGISTRY_PORT, "the image registry")
     with report("cluster and registry") as log:
-        run(["ctlptl", "apply", "-f", _declaration()], log, env=tools.path())
+        run(["ctlptl", "apply", "-f", _declaration()], log)
         # ctlptl joins the two only when it makes the cluster, not when the registry alone was made again.
         if _REGISTRY not in output(["docker", "network", "inspect", "--format", "{{json .Containers}}", "kind"]):
             run(["docker", "network", "connect", "kind", _REGISTRY], log)
@@ -56,11 +56,11 @@ def stop() -> None:
 def delete() -> None:
     """Delete the cluster with all its volumes, and the registry with all its images."""
     with report("delete the cluster") as log:
-        run(["ctlptl", "delete", "--ignore-not-found", "-f", _declaration()], log, env=tools.path())
+        run(["ctlptl", "delete", "--ignore-not-found", "-f", _declaration()], log)
 
 
 def is_ready() -> bool:
-    return succeeds(["kubectl", "--context", CONTEXT, "get", "--raw", "/readyz"], env=tools.path(), timeout=10)
+    return succeeds(["kubectl", "--context", CONTEXT, "get", "--raw", "/readyz"], timeout=10)
 
 
 def holder(port: int) -> str:
@@ -114,7 +114,7 @@ def _await_ready() -> None:
     """Wait until the API answers and the node takes pods."""
     deadline = time.monotonic() + _READY_SECONDS
     ready = ["kubectl", "--context", CONTEXT, "wait", "--for=condition=Ready", "node", "--all", "--timeout=5s"]
-    while not (is_ready() and succeeds(ready, env=tools.path())):
+    while not (is_ready() and succeeds(ready)):
         if time.monotonic() > deadline:
             raise Failure(
                 "cluster", f"not ready after {_READY_SECONDS} s", f"docker logs {_NODE}; make clean starts anew"

@@ -6,7 +6,7 @@ import signal
 import time
 from pathlib import Path
 
-from devenv import cluster, paths, tools
+from devenv import cluster, paths
 from devenv.failure import Failure
 from devenv.process import interactive, succeeds
 from devenv.progress import report, say
@@ -24,7 +24,7 @@ def up(arguments: list[str]) -> int:
         )
     say(f"Tilt: http://localhost:{_TILT_PORT}   Page: {cluster.PAGE}   API: {cluster.PAGE}/api/docs")
     say("Ctrl-C stops Tilt; the application stays up until make down.")
-    code = interactive(["tilt", "up", *arguments], env=tools.path(), cwd=paths.CHECKOUT, pidfile=_PIDFILE)
+    code = interactive(["tilt", "up", *arguments], cwd=paths.CHECKOUT, pidfile=_PIDFILE)
     # Ended by Ctrl-C is the way to end it.
     return 0 if code in {-signal.SIGINT, 130} else code
 
@@ -46,25 +46,25 @@ def stop() -> None:
 def status() -> int:
     """Resources as Tilt sees them, and pods as the cluster does."""
     if _answers():
-        interactive(["tilt", "get", "uiresources"], env=tools.path())
+        interactive(["tilt", "get", "uiresources"])
     else:
         say("Tilt does not run. Start it: make up")
     if not cluster.is_ready():
         say("The cluster does not answer. Start it: make up")
         return 1
     pods = ["get", "pods", "--all-namespaces", "--output", "wide", "--selector", "app.kubernetes.io/part-of=todo"]
-    return interactive(["kubectl", "--context", cluster.CONTEXT, *pods], env=tools.path())
+    return interactive(["kubectl", "--context", cluster.CONTEXT, *pods])
 
 
 def logs() -> int:
     """Follow Tilt's log of all resources."""
     if not _answers():
         raise Failure("logs", "Tilt does not run", "make up, then make logs in another terminal")
-    return interactive(["tilt", "logs", "--follow"], env=tools.path())
+    return interactive(["tilt", "logs", "--follow"])
 
 
 def _answers() -> bool:
-    return succeeds(["tilt", "get", "session"], env=tools.path())
+    return succeeds(["tilt", "get", "session"])
 
 
 def _pid() -> int:

@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import os
 import shutil
 import tarfile
 import urllib.request
@@ -10,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from devenv import engine, paths, versions
+from devenv import apt, paths, versions
 from devenv.failure import Failure
 from devenv.process import Log, output, succeeds
 from devenv.progress import Step, run_steps
@@ -28,17 +27,18 @@ class Tool:
     program: Program
 
     def is_on_path(self) -> bool:
-        """True when the machine has one that is at least as new as the pin."""
+        """True when there is one that is at least as new as the pin; one that was built here, when nothing changed since."""
+        found = Path(shutil.which(self.name) or "")
+        if found.parent == paths.BIN and found.is_symlink():
+            return found.resolve() == self.program.binary(self.name).resolve()
         return versions.numbers(self.version()) >= versions.numbers(versions.release(self.name).version)
 
     def version(self) -> str:
         """What the tool on PATH says of itself; empty when there is none."""
         command = [self.name, *self.version_command]
-        environment = path()
-        found = shutil.which(self.name, path=environment["PATH"])
-        if not found or not succeeds(command, env=environment):
+        if not succeeds(command):
             return ""
-        text = output(command, env=environment)
+        text = output(command)
         return next((word.strip('",') for word in text.split() if versions.numbers(word) and "." in word), "")
 
     def step(self) -> Step:
@@ -98,13 +98,8 @@ def ensure() -> None:
     run_steps("Tools", [tool.step() for tool in ALL])
 
 
-def path() -> dict[str, str]:
-    """The PATH with what devenv has brought: its tools first, its engine's client only where there is no other."""
-    return {"PATH": os.pathsep.join([str(paths.BIN), os.environ.get("PATH", os.defpath), str(engine.BIN)])}
-
-
 def plugin_step(program: Program, check: str, minimum: str) -> Step:
-    """A Docker plugin that is missing or older than `minimum`, from the module proxy or, elsewhere, a readable end."""
+    """A Docker plugin that is missing or older than `minimum`: from the module proxy, or from the distribution."""
     (name,) = program.packages
     command = ["docker", check, "version"]
 
@@ -113,9 +108,10 @@ def plugin_step(program: Program, check: str, minimum: str) -> Step:
 
     def bring(log: Log) -> None:
         if source() != REGISTRY:
-            raise Failure(
-                f"docker {check}", f"it is missing or older than {minimum}", f"install Docker's {check} plugin"
-            )
+            package = "docker-compose-v2" if (check, apt.release()[0]) == ("compose", "ubuntu") else f"docker-{check}"
+            apt.require_root(f"docker {check} {minimum} or newer", package)
+            apt.install([package], log)
+            return
         build = program.step()
         if not build.is_done():
             build.run(log)

@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 CONTEXT = "kind-todo"
 
 
-def kubectl(*arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-    """Run kubectl against the loop's own cluster; the exit code is the caller's to judge."""
+def kubectl(*arguments: str, timeout: float = 60, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run kubectl against the loop's own cluster; the exit code is the caller's to judge. timeout: seconds."""
     command = ["kubectl", "--context", CONTEXT, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    return subprocess.run(command, capture_output=True, input=stdin, text=True, timeout=timeout, check=False)
 
 
 def get(namespace: str, kind: str, *selectors: str) -> list[dict[str, Any]]:

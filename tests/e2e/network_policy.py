@@ -1,12 +1,12 @@
 """The cluster enforces the policies: the backend reaches the database, the frontend does not.
 
 A policy that nobody enforces looks exactly like one that holds, so a denied path is tried for real, by the same
-probe that succeeds where the path is allowed. usage: network_policy.py NAMESPACE
+probe that succeeds where the path is allowed. usage: python3 -m tests.e2e.network_policy NAMESPACE
 """
 
 import sys
 
-from kubectl import fail, get, kubectl
+from tests.e2e.kubectl import fail, get, kubectl
 
 PORT = 5432
 # bash opens TCP connections itself, and both images have it.

@@ -1,13 +1,13 @@
 """Every replica of every workload is rolled out, and every Service has a ready endpoint for each of them.
 
-usage: rollout.py NAMESPACE
+usage: python3 -m tests.e2e.rollout NAMESPACE
 """
 
 import sys
 import time
 from typing import Any
 
-from kubectl import fail, get, kubectl
+from tests.e2e.kubectl import fail, get, kubectl
 
 # Less than the time that `tilt ci` gives a resource, so that this check's own words are the ones people read.
 LIMIT_SECONDS = 80
@@ -42,7 +42,7 @@ def reasons(namespace: str, component: str) -> str:
         for status in pod["status"].get("containerStatuses", []):
             if status["ready"]:
                 continue
-            state = next(iter(status["state"].values()), {})
+            state: dict[str, str] = next(iter(status["state"].values()), {})
             found.append(f"{pod['metadata']['name']}: {state.get('reason', 'running, but its readiness probe fails')}")
     return " (" + "; ".join(found) + ")" if found else ""
 
