@@ -130,9 +130,7 @@ def _compose(arguments: argparse.Namespace) -> int:
     _compose_env(arguments)
     port = os.environ.get("PORT") or "8080"
     cluster.require_free(int(port), "the page")
-    return interactive(
-        ["docker", "compose", "--file", "docker/compose.yaml", "up", "--build"], cwd=paths.CHECKOUT
-    )
+    return interactive(["docker", "compose", "--file", "docker/compose.yaml", "up", "--build"], cwd=paths.CHECKOUT)
 
 
 def _env(_: argparse.Namespace) -> int:

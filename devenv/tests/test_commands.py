@@ -67,11 +67,14 @@ def test_a_python_that_exists_and_fails_is_passed_over(
 
 @pytest.mark.parametrize(
     ("sources", "mirror"),
-    [
+    (
         ("deb http://mirror.example/debian bookworm main\n", "http://mirror.example/debian"),
         ("deb [arch=amd64] https://mirror.example/debian/ bookworm main\n", "https://mirror.example/debian"),
-        ("# deb http://old.example/debian bookworm main\ndeb http://new.example/debian x main", "http://new.example/debian"),
-    ],
+        (
+            "# deb http://old.example/debian bookworm main\ndeb http://new.example/debian x main",
+            "http://new.example/debian",
+        ),
+    ),
 )
 def test_the_mirror_is_the_one_that_the_machine_uses(
     sources: str, mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -44,7 +44,9 @@ def test_a_second_run_waits_and_names_the_first(
 def test_a_lock_is_free_after_its_holder_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(paths, "STATE", tmp_path / "todo-devenv")
-    holder = subprocess.Popen([sys.executable, "-c", HOLDER], cwd=paths.CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER], cwd=paths.CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     with holder:
         assert holder.stdout is not None
         holder.stdout.readline()

@@ -22,11 +22,11 @@ def test_downloaded_and_built_tools_are_of_one_version(tool: str) -> None:
 
 @pytest.mark.parametrize(
     ("system", "machine", "expected"),
-    [
+    (
         ("Linux", "x86_64", "tilt.0.37.7.linux.x86_64.tar.gz"),
         ("Linux", "aarch64", "tilt.0.37.7.linux.arm64.tar.gz"),
         ("Darwin", "arm64", "tilt.0.37.7.mac.arm64.tar.gz"),
-    ],
+    ),
 )
 def test_a_download_has_the_name_of_its_platform(
     system: str, machine: str, expected: str, monkeypatch: pytest.MonkeyPatch
@@ -45,7 +45,7 @@ def test_a_platform_without_a_checksum_has_no_download(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    ("text", "numbers"), [("v1.36.3", (1, 36, 3)), ("0.37.7-dev", (0, 37, 7)), ("go1.26", (1, 26)), ("none", ())]
+    ("text", "numbers"), (("v1.36.3", (1, 36, 3)), ("0.37.7-dev", (0, 37, 7)), ("go1.26", (1, 26)), ("none", ()))
 )
 def test_numbers_of_a_version(text: str, numbers: tuple[int, ...]) -> None:
     assert versions.numbers(text) == numbers
