@@ -27,7 +27,7 @@ class Tool:
     program: Program
 
     def is_on_path(self) -> bool:
-        """True when there is one that is at least as new as the pin; one that was built here, when nothing changed since."""
+        """True when there is one that is at least as new as the pin; a built one also has to be of today's recipe."""
         found = Path(shutil.which(self.name) or "")
         if found.parent == paths.BIN and found.is_symlink():
             return found.resolve() == self.program.binary(self.name).resolve()

@@ -185,8 +185,8 @@ def test_updates_that_race_with_a_deletion_are_answered(client: TestClient) -> N
 
         def change(number: int, path: str = path, round_number: int = round_number) -> int:
             if number == round_number:
-                return client.delete(path).status_code
-            return client.put(path, json={"title": str(number)}).status_code
+                return int(client.delete(path).status_code)
+            return int(client.put(path, json={"title": str(number)}).status_code)
 
         with ThreadPoolExecutor(6) as threads:
             assert set(threads.map(change, range(6))) <= {200, 404}

@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -48,7 +49,7 @@ def test_without_root_and_engine_the_way_without_containers_is_named(monkeypatch
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setattr(engine, "is_running", lambda: False)
     monkeypatch.setattr(engine, "_is_brought", lambda: False)
-    monkeypatch.setattr(engine.shutil, "which", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(Failure) as failure:
         engine.ensure()
     assert "make dev" in failure.value.remedy

@@ -17,7 +17,7 @@ class Work:
         self.ran: list[str] = []
 
     def step(self, name: str) -> Step:
-        def run(log: Log) -> None:
+        def run(_: Log) -> None:
             self.ran.append(name)
             if name in self.broken:
                 raise Failure(name, "it is broken", "mend it")

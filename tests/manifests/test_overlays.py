@@ -15,6 +15,7 @@ Fields = dict[str, object]
 
 BACKEND = "Deployment/backend: spec.template.spec.containers.backend"
 FRONTEND = "Deployment/frontend: spec.template.spec.containers.frontend"
+AWAIT_BACKEND = "Deployment/frontend: spec.template.spec.initContainers.await-backend"
 MIGRATE = "Job/migrate: spec.template.spec.containers.migrate"
 
 # A value of None: the overlay does not have the field.
@@ -28,7 +29,7 @@ CHANGED: dict[str, Fields] = {
         f"{BACKEND}.livenessProbe.failureThreshold": None,
         f"{BACKEND}.resources.limits.memory": "512Mi",
         f"{BACKEND}.securityContext.readOnlyRootFilesystem": False,
-        "Deployment/frontend: spec.template.spec.initContainers.await-backend.image": "todo-frontend-dev",
+        f"{AWAIT_BACKEND}.image": "todo-frontend-dev",
         f"{FRONTEND}.image": "todo-frontend-dev",
         f"{FRONTEND}.securityContext.readOnlyRootFilesystem": False,
         f"{MIGRATE}.env.LOG_FORMAT.value": "human",
@@ -38,7 +39,7 @@ CHANGED: dict[str, Fields] = {
     "ci": {},
     "production": {
         f"{BACKEND}.image": f"registry.example.com/todo-backend@{NO_DIGEST}",
-        "Deployment/frontend: spec.template.spec.initContainers.await-backend.image": f"registry.example.com/todo-frontend@{NO_DIGEST}",
+        f"{AWAIT_BACKEND}.image": f"registry.example.com/todo-frontend@{NO_DIGEST}",
         f"{FRONTEND}.image": f"registry.example.com/todo-frontend@{NO_DIGEST}",
         f"{MIGRATE}.image": f"registry.example.com/todo-migrate@{NO_DIGEST}",
         "ConfigMap/database: data.address": "database.example.com:5432/todo?sslmode=require",
