@@ -79,7 +79,7 @@ def _causes(view: dict[str, Any], pods: list[dict[str, Any]]) -> list[str]:
     for name, status in resources.items():
         history = status.get("buildHistory") or [{}]
         if error := history[0].get("error"):
-            lines.append(f"{name}: {_last_words(_printed(view, name) or error)}")
+            lines += [f"{name}: {_last_words(error)}", *_tail(_printed(view, name))]
         elif status.get("runtimeStatus") == "error":
             lines.append(f"{name}: failed")
     if lines:
@@ -91,10 +91,10 @@ def _causes(view: dict[str, Any], pods: list[dict[str, Any]]) -> list[str]:
     return lines + [line for pod in pods for line in _troubles(pod)]
 
 
-def _printed(view: dict[str, Any], check: str) -> str:
-    """Return what the command of a check printed; of a failed one, Tilt itself only knows the exit code."""
-    span = f"cmd:{check}:update"
-    return "".join(part["text"] for part in view["logList"]["segments"] if part.get("spanId") == span)
+def _printed(view: dict[str, Any], resource: str) -> str:
+    """Return what a command of the resource printed; of a failed one, Tilt itself only knows the exit code."""
+    spans = (f"cmd:{resource}:", f"cmdimage:{resource}:")
+    return "".join(part["text"] for part in view["logList"]["segments"] if part.get("spanId", "").startswith(spans))
 
 
 def _containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
@@ -129,8 +129,8 @@ def _troubles(pod: dict[str, Any]) -> list[str]:
         if state == "waiting" and not container["restartCount"]:
             continue
         previous = ["--previous"] if state == "waiting" else []
-        log = _kubectl("logs", name, "--container", container["name"], f"--tail={_TAIL_LINES}", *previous)
-        lines += [f"    | {line[:_LINE_LENGTH]}" for line in log.splitlines()]
+        log = _kubectl("logs", name, "--container", container["name"], *previous)
+        lines += _tail(log)
     return lines
 
 
@@ -139,6 +139,10 @@ def _probe_failure(pod: str) -> str:
     selector = f"--field-selector=reason=Unhealthy,involvedObject.name={pod}"
     events = json.loads(_kubectl("get", "events", selector, "--sort-by=.lastTimestamp", "--output", "json"))["items"]
     return _last_words(events[-1]["message"]) if events else "running, but not ready"
+
+
+def _tail(text: str) -> list[str]:
+    return [f"    | {line[:_LINE_LENGTH]}" for line in text.splitlines()[-_TAIL_LINES:]]
 
 
 def _last_words(text: str) -> str:
