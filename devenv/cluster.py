@@ -33,7 +33,10 @@ def ensure() -> None:
     else:
         paths.STAND_INS.unlink(missing_ok=True)
     _start_stopped()
-    if not _exists(_NODE):
+    if _exists(_NODE):
+        # ctlptl takes a cluster that does not answer yet for a lost one, and makes a new one without the data.
+        _await_ready()
+    else:
         require_free(_PAGE_PORT, "the page")
     if not _exists(_REGISTRY):
         require_free(_REGISTRY_PORT, "the image registry")

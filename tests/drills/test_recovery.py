@@ -1,0 +1,102 @@
+"""What a machine or a person does to a running application, and that it comes back with its data."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.kubectl import kubectl
+from tests.live_update.application import NAMESPACE, Answer, create_todo, pods, request, take_todo
+from tests.live_update.checkout import copy_checkout
+from tests.live_update.loop import Loop
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+COMPONENTS = ("backend", "frontend", "postgres")
+CONTAINERS = ("todo-control-plane", "todo-registry")
+PASSWORDS = "k8s/components/generated-secret/database.env"
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_checkout(tmp_path_factory.mktemp("recovery") / "checkout")
+
+
+@pytest.fixture
+def loop(checkout: Path) -> Iterator[Loop]:
+    loop = Loop(checkout)
+    with loop.running():
+        yield loop
+
+
+def test_killed_node_and_registry_come_back_with_the_data(loop: Loop) -> None:
+    number = create_todo("from before the kill")
+    loop.stop()
+    subprocess.run(["docker", "kill", *CONTAINERS], check=True, capture_output=True)
+    loop.start()
+    assert take_todo(number) == "from before the kill"
+
+
+def test_second_clone_finds_the_same_application(loop: Loop, tmp_path: Path) -> None:
+    number = create_todo("from the first clone")
+    before = {component: pods(component) for component in COMPONENTS}
+    loop.stop()
+    clone = tmp_path / "clone"
+    # Without what the first clone's `make up` has left in it.
+    shutil.copytree(loop.checkout, clone, ignore=shutil.ignore_patterns(".devenv", "database.env"))
+    with Loop(clone).running():
+        assert {component: pods(component) for component in COMPONENTS} == before
+        assert take_todo(number) == "from the first clone"
+
+
+def test_lost_database_is_said_and_comes_back(loop: Loop) -> None:
+    number = create_todo("from before the outage")
+    backends, (database,) = pods("backend"), pods("postgres")
+    seen: list[Answer] = []
+
+    def answered_with(status: int) -> bool:
+        # Bounded by its own timeout: an answer that hangs is raised, not waited for.
+        seen.append(request("GET", "/api/todos/"))
+        return seen[-1].status == status
+
+    delete = ["--namespace", NAMESPACE, "delete", "pod", database.name, "--grace-period=1", "--wait=false"]
+    assert kubectl(*delete).returncode == 0
+    loop.until("the API says that the database is away", lambda: answered_with(503))
+    loop.until("the API works again", lambda: answered_with(200), 120)
+    assert {answer.status for answer in seen} == {200, 503}
+    assert all(answer.retry_after for answer in seen if answer.status == 503)
+    assert pods("backend") == backends
+    assert pods("postgres") != [database]
+    assert take_todo(number) == "from before the outage"
+
+
+def test_rotated_passwords_are_taken_over(loop: Loop) -> None:
+    number = create_todo("from before the rotation")
+    old, before = app_password(loop.checkout), pods("backend")
+    assert login(old) == ""
+    rotate = [sys.executable, "-m", "devenv", "credentials", "--rotate"]
+    with loop.build("backend", "postgres"):
+        subprocess.run(rotate, cwd=loop.checkout, check=True, capture_output=True)
+    new = app_password(loop.checkout)
+    assert new != old
+    assert not set(pods("backend")) & set(before)
+    loop.until("the database takes the new password", lambda: login(new) == "")
+    assert "password authentication failed" in login(old)
+    assert take_todo(number) == "from before the rotation"
+
+
+def app_password(checkout: Path) -> str:
+    lines = (checkout / PASSWORDS).read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)["app_password"]
+
+
+def login(password: str) -> str:
+    """Return why the backend's role cannot log in with the password; empty when it can."""
+    # By way of standard input: a password never stands on a command line.
+    script = "PGPASSWORD=$(cat) psql --host=127.0.0.1 --username=todo_app --dbname=todo --command='SELECT 1'"
+    command = ["exec", "--stdin", "postgres-0", "--", "sh", "-c", script]
+    result = kubectl("--namespace", NAMESPACE, *command, stdin=password)
+    return result.stderr if result.returncode else ""

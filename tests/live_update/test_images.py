@@ -1,0 +1,79 @@
+"""Which saves build an image: those of files that only an image can carry, and no others."""
+
+import pytest
+
+from tests.live_update import application
+from tests.live_update.application import REPLICAS, answers, pods
+from tests.live_update.checkout import Edits
+from tests.live_update.loop import Loop
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+MIGRATION = '''"""Describe the table todo."""
+
+from alembic import op
+
+revision = "live_update"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    """Give the table a comment."""
+    op.execute("COMMENT ON TABLE todo IS 'live update'")
+'''
+TAKE_BACK = "COMMENT ON TABLE todo IS NULL; UPDATE alembic_version SET version_num = '0001'"
+
+
+def images(component: str) -> set[tuple[str, ...]]:
+    return {pod.images for pod in pods(component)}
+
+
+def test_changed_requirements_build_the_backend_anew(loop: Loop, edits: Edits) -> None:
+    before = images("backend")
+    with loop.build("backend", "migrate"):
+        edits.append("backend/requirements.txt", "# saved\n")
+    assert not images("backend") & before
+    with loop.build("backend", "migrate"):
+        edits.restore()
+    assert not images("backend") - before
+
+
+def test_changed_server_configuration_builds_the_frontend_anew(loop: Loop, edits: Edits) -> None:
+    with loop.build("frontend"):
+        edits.replace("frontend/nginx.conf", r'return 200 "ok\n"', r'return 200 "saved\n"')
+    assert answers("frontend", "healthz") == ["saved\n"] * REPLICAS
+    with loop.build("frontend"):
+        edits.restore()
+    assert answers("frontend", "healthz") == ["ok\n"] * REPLICAS
+
+
+def test_files_that_are_in_no_image_build_nothing(loop: Loop, edits: Edits) -> None:
+    builds = loop.builds()
+    all_pods = [pods("backend"), pods("frontend"), pods("postgres")]
+    edits.write("README.md", "saved\n")
+    edits.append("tests/e2e/kubectl.py", "# saved\n")
+    edits.append("backend/tests/conftest.py", "# saved\n")
+    edits.append("frontend/tests/conftest.py", "# saved\n")
+    # Tilt works through saves in order: when these later ones are served, the earlier ones have had their effect.
+    text = edits.append("frontend/style.css", "/* saved */\n")
+    edits.append("backend/app/version.py", "# saved\n")
+    loop.until("the later saves are served", lambda: application.serves(loop.checkout))
+    assert answers("frontend", "style.css") == [text] * REPLICAS
+    assert loop.builds() - builds == set()
+    assert [pods("backend"), pods("frontend"), pods("postgres")] == all_pods
+
+
+def test_new_migration_is_applied_while_the_replicas_stay_ready(loop: Loop, edits: Edits) -> None:
+    def ready() -> list[tuple[str, str, bool]]:
+        return [(pod.uid, pod.since, pod.ready) for pod in pods("backend")]
+
+    before = ready()
+    try:
+        with loop.build("migrate"):
+            edits.write("backend/migrations/versions/live_update.py", MIGRATION)
+        assert application.psql("SELECT version_num FROM alembic_version") == "live_update"
+        assert ready() == before
+    finally:
+        application.psql(TAKE_BACK)
+    with loop.build("migrate"):
+        edits.restore()
