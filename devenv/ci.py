@@ -82,6 +82,10 @@ def _causes(view: dict[str, Any], pods: list[dict[str, Any]]) -> list[str]:
             lines += [f"{name}: {_last_words(error)}", *_tail(_printed(view, name))]
         elif status.get("runtimeStatus") == "error":
             lines.append(f"{name}: failed")
+    if not lines:
+        # Tilt may end before its record has the failure; then it is one of these, or the whole run took too long.
+        building = [name for name, status in resources.items() if status.get("updateStatus") == "in_progress"]
+        lines = [line for name in building for line in (f"{name}: not built", *_tail(_printed(view, name)))]
     if lines:
         # Tilt stops at the first failure: what was still starting then is no cause.
         return lines + [line for pod in pods if _has_failed(pod) for line in _troubles(pod)]
