@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from devenv import ci, cluster, credentials, doctor, engine, loop, paths, python, source, test_tools, tools
+from devenv import ci, cluster, credentials, doctor, engine, loop, paths, python, source, testbed, tools
 from devenv.failure import Failure
 from devenv.lock import machine_lock
 from devenv.process import interactive
@@ -150,7 +150,7 @@ def _test(arguments: argparse.Namespace) -> int:
     """Run pytest with all that the tests drive; what follows are its arguments"""
     with machine_lock():
         python.ensure_venv()
-        test_tools.ensure()
+        testbed.ensure()
     return _in_venv(["-m", "pytest", *arguments.arguments])
 
 
@@ -162,7 +162,7 @@ def _dev(_: argparse.Namespace) -> int:
 
 
 def _in_venv(arguments: list[str], cwd: Path = paths.CHECKOUT) -> int:
-    folders = [paths.VENV / "bin", os.environ["PATH"], *test_tools.folders()]
+    folders = [paths.VENV / "bin", os.environ["PATH"], *testbed.folders()]
     path = {"PATH": os.pathsep.join(map(str, folders))}
     return interactive([python.venv_python(), *arguments], env=path, cwd=cwd)
 

@@ -14,7 +14,7 @@ from devenv import apt, paths, python
 from devenv.process import Log, output, run, succeeds
 from devenv.progress import Step
 
-_RECIPES = Path(__file__).parent / "images"
+_RECIPES = Path(__file__).parent / "recipes"
 _LABEL = "todo-devenv.recipe"
 # As in the official base images: apt's caches would be most of a small layer.
 _APT_CONFIGURATION = 'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\nAcquire::Languages "none";\n'

@@ -17,7 +17,7 @@ from devenv.registry.programs import FOR_THE_NODE, KIND, KUBERNETES
 
 VERSION = f"v{KUBERNETES.version('k8s.io/kubernetes')}"
 TAG = f"todo-devenv/node:{VERSION}"
-_RECIPE = Path(__file__).parent / "images" / "node"
+_RECIPE = Path(__file__).parent / "recipes" / "node"
 _KIND_BASE = "todo-devenv/kind-base:bookworm"
 _BASE = "todo-devenv/node-base:bookworm"
 _ARGUMENTS = {"DEBIAN": images.debian_tag("bookworm"), "KIND_BASE": _KIND_BASE}
