@@ -26,9 +26,8 @@ _READY_SECONDS = 180
 def ensure() -> None:
     """A cluster that answers. Containers that were stopped or killed are started again with their data."""
     if source() == REGISTRY:
-        steps = [images.debian_step("bookworm"), images.UBUNTU.step(), images.REGISTRY.step()]
-        steps += [images.debian_step("trixie"), images.POSTGRES.step(), node.step()]
-        run_steps("Images", [tools.plugin_step(programs.BUILDX, "buildx", "0.13"), *steps])
+        buildx = tools.plugin_step(programs.BUILDX, "buildx", "0.13")
+        run_steps("Images", [buildx, *images.stand_in_steps(), images.REGISTRY.step(), *node.steps()])
         images.write_stand_ins()
     else:
         paths.STAND_INS.unlink(missing_ok=True)

@@ -139,6 +139,11 @@ REGISTRY = _on_debian("todo-devenv/registry:2", "bookworm", 20)
 POSTGRES = _on_debian("todo-devenv/postgres:17", "trixie", 45)
 
 
+def stand_in_steps() -> list[Step]:
+    """What takes the place of the base images that the Dockerfiles and manifests pin."""
+    return [debian_step("bookworm"), UBUNTU.step(), debian_step("trixie"), POSTGRES.step()]
+
+
 def write_stand_ins() -> None:
     """Tell the Tiltfile and compose which images to use instead of the committed ones."""
     paths.replace(paths.STAND_INS, json.dumps({"ubuntu": UBUNTU.tag, "postgres": POSTGRES.tag}, indent=2) + "\n")

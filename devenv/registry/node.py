@@ -23,7 +23,13 @@ _BASE = "todo-devenv/node-base:bookworm"
 _ARGUMENTS = {"DEBIAN": images.debian_tag("bookworm"), "KIND_BASE": _KIND_BASE}
 
 
-def step() -> Step:
+def steps() -> list[Step]:
+    """The image and the programs in it. Nothing when the image is there, even if the programs are gone by now."""
+    image = _image_step()
+    return [] if image.is_done() else [*(program.step() for program in [KIND, *FOR_THE_NODE]), image]
+
+
+def _image_step() -> Step:
     digest = hashlib.sha256(repr([program.folder.name for program in [KIND, *FOR_THE_NODE]]).encode())
     for file in sorted(_RECIPE.iterdir()):
         digest.update(file.read_bytes())
