@@ -55,7 +55,7 @@ def unpack(suite: str, packages: list[str], target: Path, log: Log) -> None:
     home = paths.CACHE / "apt" / suite
     downloads = home / "downloads"
     shutil.rmtree(downloads, ignore_errors=True)
-    for folder in [downloads, home / "lists" / "partial", home / "cache" / "archives" / "partial"]:
+    for folder in [target, downloads, home / "lists" / "partial", home / "cache" / "archives" / "partial"]:
         folder.mkdir(parents=True, exist_ok=True)
     keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
     (home / "sources.list").write_text(f"deb [signed-by={keyring}] {mirror()} {suite} main\n")

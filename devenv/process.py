@@ -31,7 +31,7 @@ class Log:
         return self._file.fileno()
 
     def tail(self) -> str:
-        lines = self.path.read_text(errors="replace").strip().splitlines()
+        lines = [line for line in self.path.read_text(errors="replace").splitlines() if line[:2] not in {"", "$ "}]
         return "\n".join(lines[-_TAIL_LINES:])
 
     def close(self) -> None:
