@@ -75,24 +75,28 @@ def _causes(view: dict[str, Any], pods: list[dict[str, Any]]) -> list[str]:
     if not view:
         return ["Tilt left no snapshot: its own last lines above say why it stopped"]
     resources = {resource["metadata"]["name"]: resource["status"] for resource in view["uiResources"]}
-    lines = []
-    for name, status in resources.items():
-        history = status.get("buildHistory") or [{}]
-        if error := history[0].get("error"):
-            lines += [f"{name}: {_last_words(error)}", *_tail(_printed(view, name))]
-        elif status.get("runtimeStatus") == "error":
-            lines.append(f"{name}: failed")
-    if not lines:
-        # Tilt may end before its record has the failure; then it is one of these, or the whole run took too long.
-        building = [name for name, status in resources.items() if status.get("updateStatus") == "in_progress"]
-        lines = [line for name in building for line in (f"{name}: not built", *_tail(_printed(view, name)))]
+    lines = [line for name, status in resources.items() for line in _failure(view, name, status)]
     if lines:
         # Tilt stops at the first failure: what was still starting then is no cause.
         return lines + [line for pod in pods if _has_failed(pod) for line in _troubles(pod)]
-    # What was never deployed waits for one of the others.
-    late = [name for name, status in resources.items() if status.get("runtimeStatus") == "pending"]
-    lines = [f"{name}: not ready in time" for name in late if resources[name].get("updateStatus") == "ok"]
+    for name, status in resources.items():
+        if status.get("updateStatus") == "in_progress":
+            lines += [f"{name}: not finished", *_tail(_printed(view, name))]
+        # What was never deployed waits for one of the others.
+        elif status.get("runtimeStatus") == "pending" and status.get("updateStatus") == "ok":
+            lines.append(f"{name}: not ready in time")
     return lines + [line for pod in pods for line in _troubles(pod)]
+
+
+def _failure(view: dict[str, Any], name: str, status: dict[str, Any]) -> list[str]:
+    """Return what Tilt recorded of the resource's failure, and what its command said; nothing when it did not fail."""
+    printed = _printed(view, name)
+    error = (status.get("buildHistory") or [{}])[0].get("error", "")
+    # Tilt may end before its record has the failure of a check; the check's own last line is there.
+    said = any(line.startswith("FAILED: ") for line in printed.splitlines())
+    if not error and not said and "error" not in {status.get("updateStatus"), status.get("runtimeStatus")}:
+        return []
+    return [f"{name}: {_last_words(error) or 'failed'}", *_tail(printed)]
 
 
 def _printed(view: dict[str, Any], resource: str) -> str:
