@@ -168,10 +168,12 @@ def _in_venv(arguments: list[str], cwd: Path = paths.CHECKOUT) -> int:
 
 def _require_disk() -> None:
     paths.CACHE.mkdir(parents=True, exist_ok=True)
+    # Asked first, so that a wrong setting is reported before anything starts.
+    needed = _NEEDED_GIB[source.source()]
     # A prepared machine needs little more.
     if (paths.BIN / "kubectl").exists():
         return
-    needed, free = _NEEDED_GIB[source.source()], shutil.disk_usage(paths.CACHE).free / 2**30
+    free = shutil.disk_usage(paths.CACHE).free / 2**30
     if free < needed:
         raise Failure(
             f"disk space under {paths.CACHE}",

@@ -18,9 +18,8 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 COPY backend/requirements.txt /
 # pip compiles what it installs, so that a start need not; afterwards nothing here installs anything more.
-RUN --mount=type=cache,target=/var/cache/pip \
-    python3.12 -m venv /opt/venv \
-    && pip install --cache-dir /var/cache/pip --require-hashes --requirement /requirements.txt \
+RUN python3.12 -m venv /opt/venv \
+    && pip install --no-cache-dir --require-hashes --requirement /requirements.txt \
     && pip uninstall --yes pip
 
 FROM base AS application

@@ -166,9 +166,10 @@ class Nginx:
 @contextmanager
 def running_nginx(backend_port: int, **changes: str) -> Iterator[Nginx]:
     """Run nginx with nginx.conf, changed only in where it listens, asks, reads and writes, and by `changes`."""
-    executable = find_nginx()
     with tempfile.TemporaryDirectory(prefix="nginx-") as name:
         folder, port = Path(name), free_port()
+        # A copy, because the original may lie in a home folder that the runtime user cannot enter.
+        executable = shutil.copy(find_nginx(), folder / "nginx")
         (folder / "html").mkdir()
         for file in SERVED:
             shutil.copy(FRONTEND / file, folder / "html")
@@ -653,7 +654,7 @@ class TestProcess:
             connection.close()
             files = {str(path.relative_to(nginx.folder)) for path in nginx.folder.rglob("*") if path.is_file()}
             assert nginx.errors() == ""
-        assert files == {"access.log", "nginx.conf", "nginx.pid", "stderr", *(f"html/{name}" for name in SERVED)}
+        assert files == {"access.log", "nginx", "nginx.conf", "nginx.pid", "stderr", *(f"html/{name}" for name in SERVED)}
 
     def test_lets_requests_finish_when_told_to_quit(self, backend: Backend) -> None:
         arrived, finish = threading.Event(), threading.Event()
