@@ -654,7 +654,14 @@ class TestProcess:
             connection.close()
             files = {str(path.relative_to(nginx.folder)) for path in nginx.folder.rglob("*") if path.is_file()}
             assert nginx.errors() == ""
-        assert files == {"access.log", "nginx", "nginx.conf", "nginx.pid", "stderr", *(f"html/{name}" for name in SERVED)}
+        assert files == {
+            "access.log",
+            "nginx",
+            "nginx.conf",
+            "nginx.pid",
+            "stderr",
+            *(f"html/{name}" for name in SERVED),
+        }
 
     def test_lets_requests_finish_when_told_to_quit(self, backend: Backend) -> None:
         arrived, finish = threading.Event(), threading.Event()
