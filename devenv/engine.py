@@ -131,7 +131,6 @@ def _own_pid() -> int:
 
 
 def _wait(condition: Callable[[], object], verb: str) -> None:
-
     deadline = time.monotonic() + _START_SECONDS
     while not condition():
         if time.monotonic() > deadline:

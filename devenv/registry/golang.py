@@ -95,10 +95,10 @@ def environment(log: Log) -> dict[str, str]:
 
 def source_of(program: Program, module: str, log: Log) -> Path:
     """The downloaded source folder of `module` as pinned by `program`."""
-    return Path(
-        output([_go(log), "list", "-m", "-f", "{{.Dir}}", module], env=environment(log), cwd=program.module)
-        or output([_go(log), "mod", "download", "-json", module], env=environment(log), cwd=program.module)
-    )
+    # Nothing to do where it is there; the listing has no folder for a module that is not.
+    run([_go(log), "mod", "download", module], log, env=environment(log), cwd=program.module)
+    listing: list[str | Path] = [_go(log), "list", "-m", "-f", "{{.Dir}}", module]
+    return Path(output(listing, env=environment(log), cwd=program.module))
 
 
 @functools.cache
