@@ -1,0 +1,341 @@
+"""A forked process: imports the application and serves it until it is told to leave."""
+
+import asyncio
+import gc
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn, Self
+
+import uvicorn
+from uvicorn._types import ASGI3Application
+from uvicorn.importer import import_from_string
+
+from warmfork import connections
+from warmfork.activation import Activation
+from warmfork.channel import MAXIMUM_DESCRIPTORS, Channel, Message, close_all
+from warmfork.failure import FailedApplication, Failure
+from warmfork.loader import Importer
+from warmfork.settings import Settings
+from warmfork.status import Status
+
+# Seconds that streams get to end once the graceful time is over, before they are cut off.
+_LAST_WORDS = 0.5
+
+
+@dataclass
+class Child:
+    """What a forked process starts with."""
+
+    settings: Settings
+    channel: Channel
+    listener: socket.socket
+    activation: Activation
+    importer: Importer
+    status: Status
+    # Modules to import ahead of a change, and those that must wait for it. A process without any starts at once.
+    ahead: tuple[str, ...] = ()
+    behind: frozenset[str] = frozenset()
+    # Serve this instead of the application.
+    failure: Failure | None = None
+
+    def run(self) -> NoReturn:
+        """Do everything, then end the process."""
+        code = 0
+        try:
+            self._serve()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+            self._report(Failure.of(end))
+        except _StartupError as error:
+            self._report(error.failure)
+            code = 1
+        except BaseException as error:  # noqa: BLE001 - whatever an application does when imported
+            self._report(Failure.of(error))
+            code = 1
+        _end_process(code)
+
+    def _report(self, failure: Failure) -> None:
+        self.channel.send("failed", **failure.as_json())
+
+    def _serve(self) -> None:
+        gc.disable()
+        self.importer.forget_listings()
+        libraries = set(sys.modules)
+        if self.behind:
+            self._prepare()
+        self.activation.announce()
+        application = FailedApplication(self.failure) if self.failure else import_from_string(self.settings.app)
+        with _Silence() as log:
+            server = _Server(self._configure(application), self, log, libraries)
+            # What exists by now stays: no collection need look at it, or copy its pages.
+            gc.freeze()
+            gc.enable()
+            asyncio.run(_until_the_end(server))
+
+    def _prepare(self) -> None:
+        """Import what the next change will not touch, then wait for it."""
+        for name in self.ahead:
+            importlib.import_module(name)
+        spoilt = sorted(self.behind & set(sys.modules))
+        self.channel.send("prepared", spoilt=spoilt)
+        message = self.channel.receive(wait=True)
+        if message is None:
+            _end_process(0)
+        with os.fdopen(message.descriptors[0], "rb") as packed:
+            self.importer.sources.unpack(packed.read())
+        self.status.generation = message.fields["generation"]
+        self.importer.forget_listings()
+
+    def _configure(self, application: ASGI3Application) -> uvicorn.Config:
+        self.status.code = self.importer.sources.digest
+        own = {"loop": "asyncio", "timeout_graceful_shutdown": self.settings.graceful_timeout}
+        config = uvicorn.Config(application, **{**self.settings.uvicorn, **own})
+        if self.failure:
+            config.factory, config.lifespan, config.interface = False, "on", "asgi3"
+        config.load()
+        if self.settings.status_path:
+            config.loaded_app = self.status.answering(self.settings.status_path, config.loaded_app)
+        return config
+
+
+async def _until_the_end(server: uvicorn.Server) -> NoReturn:
+    await server.serve()
+    _end_process(0)
+
+
+def _end_process(code: int) -> NoReturn:
+    """End at once: an orderly exit would wait for threads that hang, and run what the parent has registered."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+class _StartupError(Exception):
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.error)
+        self.failure = failure
+
+
+class _Silence(logging.Filter):
+    """Keeps uvicorn from announcing each step of each reload, and the error of a start for the parent to report."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.error: Failure | None = None
+        self.quiet = True
+
+    def __enter__(self) -> Self:
+        logging.getLogger("uvicorn.error").addFilter(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        logging.getLogger("uvicorn.error").removeFilter(self)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if self.quiet and record.levelno >= logging.ERROR and self.error is None:
+            error = record.exc_info[1] if record.exc_info else None
+            self.error = Failure.of(error) if error else Failure.of_text(record.getMessage())
+        return not self.quiet
+
+
+class _Server(uvicorn.Server):
+    """Serves on the inherited socket; the parent tells it when to begin, to hold its breath, and to leave."""
+
+    def __init__(self, config: uvicorn.Config, child: Child, log: _Silence, libraries: set[str]) -> None:
+        super().__init__(config)
+        self._channel = child.channel
+        self._listener = child.listener
+        self._importer = child.importer
+        self._status = child.status
+        self._hold_timeout = child.settings.hold_timeout
+        self._graceful_timeout = child.settings.graceful_timeout
+        self._log = log
+        self._libraries = libraries
+        self._begin = asyncio.Event()
+        self._end = asyncio.Event()
+        self._held = False
+        self._leaving = False
+        self._resumption: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End well on SIGTERM; the parent alone answers to Ctrl-C."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop)
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - as in uvicorn
+        """Start the application, and serve when the parent agrees."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._channel.fileno(), self._listen_to_parent)
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            raise _StartupError(self._log.error or Failure("startup failed", "The application gave no reason."))
+        self._create = connections.protocol(self.config, self.server_state, self.lifespan.state, self._settled)
+        self._channel.send(
+            "loaded",
+            learned=self._learned(),
+            order=self._importer.order,
+            edges={name: sorted(targets) for name, targets in self._importer.edges.items()},
+        )
+        await self._begin.wait()
+        if self._end.is_set():
+            self.should_exit = True
+            return
+        self._log.quiet = False
+        await self.on_tick(0)
+        self.servers = []
+        self._listen()
+        self.started = True
+
+    def _learned(self) -> list[str]:
+        """Return libraries that only the application's import or start has imported; the parent can take them over."""
+        known = self._libraries.union(self._importer.order)
+        modules = list(sys.modules.items())
+        return [name for name, module in modules if name not in known and getattr(module, "__spec__", None)]
+
+    async def main_loop(self) -> None:
+        """Wait for the end; uvicorn renews the date header once a second."""
+        while not self._end.is_set():
+            await asyncio.wait({asyncio.ensure_future(self._end.wait())}, timeout=1)
+            await self.on_tick(0)
+
+    def _listen(self) -> None:
+        # Not by asyncio's own servers: one that is closed loses connections that it has just accepted.
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
+
+    def _stop_listening(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._listener)
+
+    def _accept(self) -> None:
+        for _ in range(self.config.backlog):
+            try:
+                connection, _ = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # Out of descriptors, most likely; until some are free again the connection waits.
+                logging.getLogger("uvicorn.error").error("cannot accept a connection: %s", error)  # noqa: TRY400
+                self._stop_listening()
+                asyncio.get_running_loop().call_later(1, self._listen_again)
+                return
+            self._run(self._serve_connection(connection))
+
+    def _listen_again(self) -> None:
+        if not self._held and not self._leaving:
+            self._listen()
+
+    def _listen_to_parent(self) -> None:
+        while True:
+            try:
+                message = self._channel.receive()
+            except BlockingIOError:
+                return
+            if message is None:
+                # The parent has ended. One that restarts keeps its end open.
+                asyncio.get_running_loop().remove_reader(self._channel.fileno())
+                self._stop()
+                return
+            self._obey(message)
+
+    def _obey(self, message: Message) -> None:
+        if message.event == "serve":
+            self._begin.set()
+        elif message.event == "hold" and not self._leaving:
+            self._hold()
+        elif message.event == "resume":
+            self._status.failure = Failure(**message.fields) if message.fields else None
+            self._resume()
+        elif message.event == "adopt":
+            for descriptor in message.descriptors:
+                self._run(self._serve_connection(socket.socket(fileno=descriptor), adopted=True))
+        elif message.event == "leave" and not self._leaving:
+            self._leaving = self._log.quiet = True
+            self._run(self._leave())
+        elif message.event == "stop":
+            self._stop()
+        else:
+            close_all(message.descriptors)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        # The loop itself keeps no reference that would protect it from being collected.
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _hold(self) -> None:
+        if self._resumption:
+            self._resumption.cancel()
+        self._resumption = asyncio.get_running_loop().call_later(self._hold_timeout, self._resume)
+        if not self._held:
+            self._held = True
+            self._stop_listening()
+            self._settle(self._between_requests())
+
+    def _resume(self) -> None:
+        if self._resumption:
+            self._resumption.cancel()
+        if self._held and not self._leaving:
+            self._held = False
+            self._listen()
+            for connection in self._between_requests():
+                connection.resume()
+
+    def _between_requests(self) -> list[connections.Movable]:
+        candidates = [one for one in self.server_state.connections if isinstance(one, connections.Movable)]
+        return [one for one in candidates if one.is_between_requests()]
+
+    def _settled(self, connection: connections.Movable) -> None:
+        if (self._held or self._leaving) and connection.is_between_requests():
+            self._settle([connection])
+
+    def _settle(self, between_requests: list[connections.Movable]) -> None:
+        """Read no further request; when leaving, pass on the connections on which everything is sent as well."""
+        for connection in between_requests:
+            connection.hold()
+        if self._leaving:
+            self._hand_over([connection for connection in between_requests if connection.is_idle()])
+
+    def _hand_over(self, idle: list[connections.Movable]) -> None:
+        descriptors = [descriptor for one in idle if (descriptor := one.give_up()) is not None]
+        for start in range(0, len(descriptors), MAXIMUM_DESCRIPTORS):
+            self._channel.send("idle", descriptors[start : start + MAXIMUM_DESCRIPTORS])
+        close_all(descriptors)
+
+    async def _serve_connection(self, connection: socket.socket, *, adopted: bool = False) -> None:
+        connection.setblocking(False)
+        _, protocol = await asyncio.get_running_loop().connect_accepted_socket(self._create, connection)
+        if adopted:
+            protocol.adopt()
+
+    async def _leave(self) -> None:
+        """Pass on what is idle, finish what is under way, and end."""
+        self._stop_listening()
+        self._settle(self._between_requests())
+        # WebSockets are told at once, so that their clients come back soon.
+        for connection in list(self.server_state.connections):
+            if not isinstance(connection, connections.Movable):
+                connection.shutdown()
+        deadline = asyncio.get_running_loop().time() + self._graceful_timeout
+        while self.server_state.connections or self.server_state.tasks:
+            if asyncio.get_running_loop().time() >= deadline:
+                break
+            await asyncio.sleep(0.02)
+            # An answer may have waited for its last bytes to be sent.
+            self._settle(self._between_requests())
+        self.config.timeout_graceful_shutdown = _LAST_WORDS  # type: ignore[assignment]
+        self._end.set()
+
+    def _stop(self) -> None:
+        self._log.quiet = True
+        self._begin.set()
+        self._end.set()
+        self.should_exit = True

@@ -1,0 +1,90 @@
+"""Why code did not start, in the form that people read it: the error first, then the frames from the innermost out."""
+
+import traceback
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
+
+# What a log line and a message between processes can take.
+_MAXIMUM_CHARACTERS = 50_000
+# Frames of these are of no interest to the author of an application.
+_OWN = str(Path(__file__).parent)
+_MACHINERY = ("<frozen ", _OWN, str(Path(uvicorn.__file__).parent))
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A change that did not start.
+
+    error: the exception in one line; traceback: the error, then frames, the innermost first.
+    """
+
+    error: str
+    traceback: str
+    files: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, error: BaseException) -> "Failure":
+        """Describe an exception."""
+        summary = "".join(traceback.format_exception_only(error)).rstrip()
+        frames = [
+            frame
+            for frame in traceback.extract_tb(error.__traceback__)
+            if not frame.filename.startswith(_MACHINERY) and "importlib" not in Path(frame.filename).parts
+        ]
+        lines = [summary, *(line.rstrip() for frame in reversed(frames) for line in traceback.format_list([frame]))]
+        if error.__cause__ is not None:
+            lines += ["caused by", cls.of(error.__cause__).traceback]
+        first, *_ = str(error).splitlines() or [""]
+        headline = f"{type(error).__name__}: {first}" if first else type(error).__name__
+        return cls(headline, "\n".join(lines)[:_MAXIMUM_CHARACTERS])
+
+    @classmethod
+    def of_text(cls, text: str) -> "Failure":
+        """Describe an error of which only Python's own account is left."""
+        lines = text.rstrip().splitlines() or ["no reason given"]
+        starts = [number for number, line in enumerate(lines) if line.startswith('  File "')]
+        if not starts:
+            return cls(lines[-1], text[:_MAXIMUM_CHARACTERS])
+        end = next(
+            (number for number in range(starts[-1] + 1, len(lines)) if not lines[number].startswith(" ")), len(lines)
+        )
+        frames = [lines[start:stop] for start, stop in zip(starts, [*starts[1:], end], strict=True)]
+        summary = lines[end:] or [lines[-1]]
+        newest_first = [line for frame in reversed(frames) for line in frame]
+        return cls(summary[-1], "\n".join([*summary, *newest_first])[:_MAXIMUM_CHARACTERS])
+
+    def about(self, files: tuple[str, ...]) -> "Failure":
+        """Return the same for the files that were changed."""
+        return replace(self, files=files)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return asdict(self)
+
+
+class FailedApplication:
+    """Answers every request with status 500 and the traceback, so that nobody waits for code that does not start."""
+
+    def __init__(self, failure: Failure) -> None:
+        """Prepare the answer."""
+        headline = f"{', '.join(failure.files) or 'The application'} did not start; save a repair and ask again."
+        self._body = f"{headline}\n\n{failure.traceback}\n".encode()
+
+    async def __call__(self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        """Answer; see the ASGI specification."""
+        if scope["type"] == "lifespan":
+            await receive()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+        elif scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1011, "reason": "the application did not start"})
+        else:
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
+            await send({"type": "http.response.start", "status": 500, "headers": headers})
+            await send({"type": "http.response.body", "body": self._body})

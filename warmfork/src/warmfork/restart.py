@@ -1,0 +1,41 @@
+"""How a parent replaces itself by a new one: the same process, a new program, what is open stays open."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, NoReturn
+
+_VARIABLE = "WARMFORK_STATE"
+
+
+@dataclass(frozen=True)
+class State:
+    """What the new parent needs to go on.
+
+    listener: descriptor; names: of further sockets, which lie at the descriptors from 3 on; processes: pid, descriptor
+    of the channel, role and generation of each; skip: libraries not to preload; files: whose change is the reason.
+    """
+
+    listener: int
+    names: list[str]
+    processes: list[dict[str, Any]]
+    generation: int
+    skip: list[str]
+    files: list[str]
+
+    @classmethod
+    def inherited(cls) -> "State | None":
+        """Return what a former parent left, once; None at a first start."""
+        text = os.environ.pop(_VARIABLE, None)
+        return cls(**json.loads(text)) if text else None
+
+    def restart(self, environment: Mapping[str, str]) -> NoReturn:
+        """Run the same command again in place of this program. Every descriptor in the state stays open."""
+        for descriptor in (self.listener, *(process["channel"] for process in self.processes)):
+            os.set_inheritable(descriptor, True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        arguments = [sys.executable, *sys.orig_argv[1:]]
+        os.execve(sys.executable, arguments, {**environment, _VARIABLE: json.dumps(asdict(self))})  # noqa: S606

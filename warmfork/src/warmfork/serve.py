@@ -1,0 +1,42 @@
+"""Serves in the best way that the system allows: by forks, or else by uvicorn's own reloader."""
+
+import os
+import sys
+
+import uvicorn
+
+from warmfork import supervisor
+from warmfork.settings import Settings
+from warmfork.watcher import WatchError
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit status. Raises SettingsError."""
+    if not sys.platform.startswith("linux"):
+        # There forks of a process that has used a system framework are unsafe, and inotify does not exist.
+        return _poll(settings, f"{sys.platform} has no inotify")
+    try:
+        return supervisor.run(settings)
+    except WatchError as error:
+        return _poll(settings, str(error))
+
+
+def _poll(settings: Settings, reason: str) -> int:
+    """Start a new process for each change, found by looking at the files over and over."""
+    print(f"warmfork: {reason}; a change starts a new process instead, which takes a second", file=sys.stderr)
+    os.environ["WATCHFILES_FORCE_POLLING"] = "true"
+    uvicorn.run(
+        settings.app,
+        host=settings.host,
+        port=settings.port,
+        uds=settings.uds,
+        fd=settings.fd,
+        app_dir=str(settings.app_dir),
+        env_file=settings.env_file,
+        reload=True,
+        reload_dirs=[str(folder) for folder in settings.reload_dirs],
+        reload_includes=list(settings.reload_includes) or None,
+        reload_excludes=list(settings.reload_excludes) or None,
+        **{**settings.uvicorn, "timeout_graceful_shutdown": settings.graceful_timeout},
+    )
+    return 0

@@ -1,0 +1,57 @@
+"""What a run is told by its command line, or by a program that uses this package."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+# File names that cause a reload beside *.py.
+INCLUDES = (".env*",)
+
+
+class SettingsError(Exception):
+    """The settings cannot work; the text says which one, why, and what would."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How to serve and what to watch.
+
+    app: "module:attribute"; reload_dirs: folders with the application's code; hold_timeout: seconds;
+    listen: addresses of further sockets, by name; uvicorn: keyword arguments of uvicorn.Config.
+    """
+
+    app: str
+    host: str = "127.0.0.1"
+    port: int = 8000
+    uds: str | None = None
+    fd: int | None = None
+    app_dir: Path = Path()
+    reload_dirs: tuple[Path, ...] = (Path(),)
+    reload_includes: tuple[str, ...] = ()
+    reload_excludes: tuple[str, ...] = ()
+    env_file: Path | None = None
+    listen: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    preload: tuple[str, ...] = ()
+    no_preload: frozenset[str] = frozenset()
+    standby: bool = True
+    hold_timeout: float = 2.0
+    status_path: str | None = None
+    control: Path | None = None
+    uvicorn: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def graceful_timeout(self) -> float:
+        """Seconds that a request under way may take when its process is to end. uvicorn would wait for ever."""
+        given = self.uvicorn.get("timeout_graceful_shutdown")
+        return 3 if given is None else given
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError for what can be told beforehand."""
+        if ":" not in self.app:
+            raise SettingsError(f"{self.app} names no application; write module:attribute, for example app.main:app")
+        for folder in self.reload_dirs:
+            if not folder.is_dir():
+                raise SettingsError(f"--reload-dir {folder} is no folder")
+        if self.status_path and not self.status_path.startswith("/"):
+            raise SettingsError(f"--status-path {self.status_path} does not start with a slash")

@@ -1,0 +1,4 @@
+"""What two others build on."""
+
+VALUE = 0
+SEEN = {"base": VALUE}

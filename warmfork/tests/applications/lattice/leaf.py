@@ -1,0 +1,4 @@
+"""Builds on nothing."""
+
+VALUE = 0
+SEEN = {"leaf": VALUE}

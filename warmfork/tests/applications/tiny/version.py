@@ -1,0 +1,3 @@
+"""The number that a test counts up."""
+
+VERSION = 0

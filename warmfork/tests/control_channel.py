@@ -1,0 +1,66 @@
+"""The sender's side of the control channel."""
+
+import base64
+import json
+import socket
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from http_connection import PATIENCE
+
+TOKEN = "one run of a sender, " + "0" * 32
+
+
+class ControlChannel:
+    """One stream to a server's control socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(PATIENCE)
+        self._socket.connect(str(path))
+        self._reader = self._socket.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._reader.close()
+        self._socket.close()
+
+    def send(self, line: bytes) -> None:
+        self._socket.sendall(line)
+
+    def reply(self) -> dict[str, Any]:
+        """Return the next reply. Raises ConnectionError when the stream has ended."""
+        line = self._reader.readline()
+        if not line.endswith(b"\n"):
+            raise ConnectionError(f"the stream ended after {line!r}")
+        reply: dict[str, Any] = json.loads(line)
+        return reply
+
+    def ask(self, **request: object) -> dict[str, Any]:
+        """Send one request and return the next reply."""
+        self.send(json.dumps(request).encode() + b"\n")
+        return self.reply()
+
+    def hello(self, token: str = TOKEN) -> dict[str, Any]:
+        return self.ask(op="hello", protocol=1, token=token)
+
+    def apply(self, *changes: dict[str, Any], number: int = 1) -> dict[str, Any]:
+        return self.ask(op="apply", id=number, changes=changes)
+
+
+def written(path: Path, text: str) -> dict[str, Any]:
+    """Return the change that saves text."""
+    return {"path": str(path), "content": base64.b64encode(text.encode()).decode()}
+
+
+def deleted(path: Path) -> dict[str, Any]:
+    """Return the change that deletes the file."""
+    return {"path": str(path), "deleted": True}

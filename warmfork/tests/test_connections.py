@@ -1,0 +1,323 @@
+"""No reload costs a request: not one that is under way, not one on a kept connection, not one that comes meanwhile."""
+
+import random
+import threading
+from contextlib import ExitStack
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+
+from http_connection import Answer, Connection, request
+from sample_project import Project, Save, atomically, in_place
+from traffic import Traffic
+from warmfork_server import Serve, Server
+
+# Importing this version tells that it has begun, and waits until the test lets it go on.
+BLOCKED = """
+from pathlib import Path
+from time import sleep
+
+Path("importing").touch()
+while not Path("import").exists():
+    sleep(0.01)
+VERSION = 1
+"""
+PATIENT = ("--timeout-graceful-shutdown", "60")
+HOLDING = ("--hold-timeout", "60")
+
+
+def save_version(project: Project, server: Server, version: int) -> None:
+    """Save the version and return once it is served."""
+    project.write("version.py", f"VERSION = {version}\n")
+    server.until_text(str(version))
+
+
+def test_idle_connections_are_kept(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, *HOLDING)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(server.connect()) for _ in range(30)]
+        for version in range(1, 11):
+            answers = [connection.get() for connection in connections]
+            assert [answer.text for answer in answers] == [str(version - 1)] * len(connections)
+            assert not any(answer.is_last for answer in answers)
+            save_version(tiny, server, version)
+        assert [connection.get().text for connection in connections] == ["10"] * len(connections)
+
+
+def test_many_idle_connections_are_kept(tiny: Project, serve: Serve) -> None:
+    """More than one message between two processes can carry."""
+    server = serve(tiny, *HOLDING)
+    with ExitStack() as stack:
+        connections = [stack.enter_context(server.connect()) for _ in range(600)]
+        for connection in connections:
+            connection.get()
+        save_version(tiny, server, 1)
+        assert {connection.get().text for connection in connections} == {"1"}
+
+
+def test_connection_without_a_request_yet_is_kept(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, *HOLDING)
+    with server.connect() as silent:
+        save_version(tiny, server, 1)
+        save_version(tiny, server, 2)
+        assert silent.get().text == "2"
+
+
+def test_connection_that_served_long_requests_is_kept(tiny: Project, serve: Serve) -> None:
+    """What a connection has been used for is of no account once it is idle."""
+    server = serve(tiny, *HOLDING)
+    with server.connect() as kept:
+        for version in range(1, 4):
+            assert len(kept.get("/large").body) == 8 << 20
+            kept.send(request("/length", method="POST", body=bytes(1 << 20)))
+            assert kept.answer().json["length"] == 1 << 20
+            save_version(tiny, server, version)
+            assert kept.get().text == str(version)
+
+
+@pytest.mark.parametrize("save", (atomically, in_place), ids=("atomic", "in_place"))
+@pytest.mark.timeout(300)
+def test_continuous_requests(save: Save, tiny: Project, serve: Serve) -> None:
+    tiny.save = save
+    server = serve(tiny)
+    with Traffic(server.port, kept=2, new=2) as traffic:
+        for version in range(1, 41):
+            save_version(tiny, server, version)
+    assert traffic.failed == []
+    assert traffic.wrong == []
+    assert traffic.answered > 40 * 4
+
+
+@pytest.mark.timeout(300)
+def test_continuous_requests_and_random_pauses(tiny: Project, serve: Serve) -> None:
+    """Saves come while a reload is under way, and the hand-over meets requests in every state."""
+    server = serve(tiny)
+    pauses = random.Random(4)  # noqa: S311
+    stop = threading.Event()
+    with Traffic(server.port, kept=4, new=1) as traffic:
+        for version in range(1, 101):
+            tiny.write("version.py", f"VERSION = {version}\n")
+            stop.wait(pauses.uniform(0, 0.15))
+        server.until_text("100")
+    assert traffic.failed == []
+    assert traffic.wrong == []
+
+
+def test_continuous_requests_while_code_is_broken_and_repaired(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny)
+    with Traffic(server.port) as traffic:
+        for version in range(1, 11):
+            tiny.write("version.py", "VERSION = missing\n")
+            server.until("the failure is told", lambda: server.status()["failure"])
+            save_version(tiny, server, version)
+    assert traffic.failed == []
+    assert traffic.wrong == []
+
+
+def test_request_under_way_is_answered_by_the_old_code(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, *PATIENT)
+    with server.connect() as waiting:
+        waiting.send(request("/wait"))
+        server.until("the request has begun", lambda: tiny.exists("begun"))
+        save_version(tiny, server, 1)
+        save_version(tiny, server, 2)
+        tiny.touch("go")
+        answer = waiting.answer()
+        assert (answer.status, answer.text) == (200, "0")
+        assert_goes_on(waiting, server, answer, "2")
+
+
+def assert_goes_on(connection: Connection, server: Server, last: Answer, expected: str) -> None:
+    """The connection serves on with new code, or was closed as its last answer announced."""
+    if last.is_last:
+        assert connection.rest() == b""
+        assert server.text() == expected
+    else:
+        assert connection.get().text == expected
+
+
+def test_request_that_outlasts_the_grace_period_ends(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, "--timeout-graceful-shutdown", "1")
+    pid = server.get("/process").json["pid"]
+    with server.connect() as waiting, server.connect() as kept:
+        assert kept.get().text == "0"
+        waiting.send(request("/wait"))
+        server.until("the request has begun", lambda: tiny.exists("begun"))
+        save_version(tiny, server, 1)
+        waiting.rest()
+        server.await_end_of(pid)
+        assert kept.get().text == "1"
+
+
+def test_body_that_is_sent_across_a_reload(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, *PATIENT)
+    body = bytes(200_000)
+    with server.connect() as slow:
+        slow.send(request("/length", f"Content-Length: {len(body)}", method="POST"))
+        slow.send(body[:100_000])
+        server.until("the request has begun", lambda: tiny.exists("begun"))
+        save_version(tiny, server, 1)
+        slow.send(body[100_000:])
+        answer = slow.answer()
+        assert answer.json == {"version": 0, "length": len(body)}
+        assert_goes_on(slow, server, answer, "1")
+
+
+@pytest.mark.parametrize("used", (False, True), ids=("first request", "second request"))
+@pytest.mark.parametrize("cut", (1, 10, 20, -2))
+def test_head_that_is_sent_across_a_reload(used: bool, cut: int, tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, *PATIENT)
+    data = request("/")
+    with server.connect() as slow:
+        if used:
+            slow.get()
+        slow.send(data[:cut])
+        # An answer on another connection shows that the server has had the time to read.
+        server.text()
+        save_version(tiny, server, 1)
+        slow.send(data[cut:])
+        answer = slow.answer()
+        assert answer.status == 200
+        assert_goes_on(slow, server, answer, "1")
+
+
+def test_pipelined_requests(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, *PATIENT)
+    with server.connect() as eager:
+        eager.send(request("/wait") + request("/") + request("/process"))
+        server.until("the first request has begun", lambda: tiny.exists("begun"))
+        save_version(tiny, server, 1)
+        tiny.touch("go")
+        answers = [eager.answer()]
+        while len(answers) < 3 and not answers[-1].is_last:
+            answers.append(eager.answer())
+        assert [answer.status for answer in answers] == [200] * len(answers)
+        assert answers[0].text == "0"
+        assert_goes_on(eager, server, answers[-1], "1")
+
+
+def test_answer_that_is_read_slowly(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, *PATIENT)
+    with server.connect() as slow:
+        slow.send(request("/large"))
+        _, headers = slow.head()
+        save_version(tiny, server, 1)
+        assert slow.body(headers) == bytes(8 << 20)
+        # The head came before the save and did not announce an end.
+        assert slow.get().text == "1"
+
+
+def test_stream_ends_cleanly(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, "--timeout-graceful-shutdown", "1")
+    pid = server.get("/process").json["pid"]
+    with server.connect() as stream, server.connect() as kept:
+        stream.send(request("/stream"))
+        assert stream.head()[0] == 200
+        assert stream.chunk() == b"data: 0\n\n"
+        assert kept.get().text == "0"
+        save_version(tiny, server, 1)
+        assert kept.get().text == "1"
+        # No reset: the client reads the end of the data.
+        assert stream.rest()
+        server.await_end_of(pid)
+
+
+def test_stream_that_never_ends_holds_nothing_up(tiny: Project, serve: Serve) -> None:
+    """Without an option for it, too: the old process ends in good order."""
+    tiny.replace(
+        "main.py",
+        "app = Starlette(",
+        """async def lifespan(_):
+    yield
+    Path("left").touch()
+
+
+app = Starlette(
+    lifespan=lifespan,""",
+    )
+    server = serve(tiny)
+    with server.connect() as stream:
+        stream.send(request("/stream"))
+        stream.head()
+        save_version(tiny, server, 1)
+        server.until("the old process has shut down", lambda: tiny.exists("left"))
+
+
+def test_stream_goes_on_while_the_new_code_does_not_start(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, "--timeout-graceful-shutdown", "1")
+    with server.connect() as stream:
+        stream.send(request("/stream"))
+        stream.head()
+        tiny.write("version.py", "VERSION = missing\n")
+        server.until_reported("not reloaded")
+        for _ in range(200):
+            assert stream.chunk() == b"data: 0\n\n"
+
+
+def test_websocket_is_closed_with_a_reason_to_return(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, "--timeout-graceful-shutdown", "1")
+    address = f"ws://127.0.0.1:{server.port}/echo"
+    with connect(address) as socket:
+        socket.send("hello")
+        assert socket.recv() == "0 hello"
+        save_version(tiny, server, 1)
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv()
+        assert closed.value.rcvd is not None
+        assert closed.value.rcvd.code in {1001, 1012}
+    with connect(address) as socket:
+        socket.send("hello")
+        assert socket.recv() == "1 hello"
+
+
+def test_requests_wait_for_the_new_code(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, *HOLDING)
+    with ExitStack() as stack:
+        kept = [stack.enter_context(server.connect()) for _ in range(5)]
+        for connection in kept:
+            assert connection.get().text == "0"
+        tiny.write("version.py", BLOCKED)
+        server.until("the new code is being imported", lambda: tiny.exists("importing"))
+        new = [stack.enter_context(server.connect()) for _ in range(200)]
+        for connection in kept + new:
+            connection.send(request("/"))
+        tiny.touch("import")
+        assert {connection.answer().text for connection in kept + new} == {"1"}
+
+
+def test_status_waits_for_the_new_code(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, *HOLDING)
+    generation = server.status()["generation"]
+    tiny.write("version.py", BLOCKED)
+    server.until("the new code is being imported", lambda: tiny.exists("importing"))
+    with server.connect() as connection:
+        connection.send(request("/_warmfork"))
+        tiny.touch("import")
+        assert connection.answer().json["generation"] == generation + 1
+
+
+def test_old_code_answers_when_the_new_one_takes_long(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, "--hold-timeout", "0.3")
+    with server.connect() as kept:
+        kept.get()
+        tiny.write("version.py", BLOCKED)
+        server.until("the new code is being imported", lambda: tiny.exists("importing"))
+        assert kept.get().text == "0"
+        assert server.text() == "0"
+        assert kept.get().text == "0"
+        tiny.touch("import")
+        server.until_text("1")
+        assert kept.get().text == "1"
+
+
+def test_waiting_requests_are_answered_when_the_new_code_fails(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, *HOLDING)
+    with server.connect() as kept, server.connect() as new:
+        kept.get()
+        tiny.write("version.py", BLOCKED + "raise ValueError\n")
+        server.until("the new code is being imported", lambda: tiny.exists("importing"))
+        for connection in (kept, new):
+            connection.send(request("/"))
+        tiny.touch("import")
+        assert [connection.answer().text for connection in (kept, new)] == ["0", "0"]

@@ -1,0 +1,284 @@
+"""What the parent imports for its children, what it must not, and when it starts itself anew."""
+
+import re
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sample_project import Project, Save, atomically, in_place
+from traffic import Traffic
+from warmfork_server import Serve, Server
+
+# A module that writes down which process has imported it.
+RECORDED = """
+import os
+
+with open("{0}.imports", "a") as record:
+    record.write(f"{{os.getpid()}}\\n")
+"""
+# The application answers a variable of its environment.
+VARIABLE = '\nimport os\n\nVERSION = os.environ.get("VERSION", "unset")\n'
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Path:
+    """Return a folder of modules that are not the application's."""
+    library = tmp_path / "library"
+    library.mkdir()
+    return library
+
+
+def importers(project: Project, module: str) -> list[int]:
+    """Return the processes that have imported a recorded module, in their order."""
+    record = project.directory / f"{module}.imports"
+    return [int(line) for line in record.read_text().split()] if record.exists() else []
+
+
+def reload_several_times(project: Project, server: Server) -> None:
+    """Save the main module three times."""
+    main = project.path("main.py").read_text()
+    for number in range(1, 4):
+        project.write("main.py", main.replace("str(VERSION)", f'"{number}"', 1))
+        server.until_text(str(number))
+
+
+def test_libraries_are_imported_once(tiny: Project, library: Path, serve: Serve) -> None:
+    (library / "heavy.py").write_text(RECORDED.format("heavy"))
+    tiny.append("version.py", "import heavy\n")
+    server = serve(tiny, python_path=[library])
+    reload_several_times(tiny, server)
+    assert importers(tiny, "heavy") == [server.pid]
+
+
+def test_libraries_in_a_virtual_environment_below_the_reload_directory(tiny: Project, serve: Serve) -> None:
+    packages = tiny.directory / ".venv" / "lib" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "heavy.py").write_text(RECORDED.format("heavy"))
+    tiny.append("version.py", "import heavy\n")
+    server = serve(tiny, "--reload-dir", ".", python_path=[packages])
+    reload_several_times(tiny, server)
+    assert importers(tiny, "heavy") == [server.pid]
+
+
+def test_library_that_is_not_to_be_preloaded(tiny: Project, library: Path, serve: Serve) -> None:
+    (library / "heavy.py").write_text(RECORDED.format("heavy"))
+    tiny.append("version.py", "import heavy\n")
+    server = serve(tiny, "--no-preload", "heavy", python_path=[library])
+    reload_several_times(tiny, server)
+    assert len(importers(tiny, "heavy")) >= 4
+    assert server.pid not in importers(tiny, "heavy")
+
+
+def test_library_that_is_to_be_preloaded(tiny: Project, library: Path, serve: Serve) -> None:
+    """No import statement of the application shows it."""
+    (library / "heavy.py").write_text(RECORDED.format("heavy"))
+    tiny.append("version.py", "import importlib\n\nimportlib.import_module('hea' + 'vy')\n")
+    server = serve(tiny, "--preload", "heavy", python_path=[library])
+    reload_several_times(tiny, server)
+    assert importers(tiny, "heavy") == [server.pid]
+
+
+def test_application_is_never_imported_by_the_parent(tiny: Project, serve: Serve) -> None:
+    tiny.append("version.py", RECORDED.format("version"))
+    server = serve(tiny)
+    reload_several_times(tiny, server)
+    assert server.pid not in importers(tiny, "version")
+
+
+def test_library_that_imports_the_application(tiny: Project, library: Path, serve: Serve) -> None:
+    """A plug-in: its import would bring the application's modules into the parent, where no save reaches them."""
+    (library / "plugin.py").write_text("from tiny.version import VERSION\n")
+    tiny.replace("main.py", "from tiny.version import VERSION", "from plugin import VERSION")
+    server = serve(tiny, python_path=[library])
+    assert_started_anew_without("plugin", "the application's own tiny", server)
+    tiny.replace("version.py", "0", "1")
+    server.until_text("1")
+
+
+def test_library_that_cannot_be_imported(tiny: Project, library: Path, serve: Serve) -> None:
+    """The application may live without it."""
+    (library / "broken.py").write_text("raise SystemExit('not on this machine')\n")
+    tiny.append("version.py", "try:\n    import broken\nexcept SystemExit:\n    VERSION = 'without'\n")
+    server = serve(tiny, python_path=[library])
+    assert server.text() == "without"
+
+
+def test_library_that_starts_a_thread(tiny: Project, library: Path, serve: Serve) -> None:
+    (library / "threaded.py").write_text(
+        "import threading\n\nthread = threading.Thread(target=threading.Event().wait, daemon=True)\nthread.start()\n"
+    )
+    tiny.append("version.py", "from threaded import thread\n\nVERSION = str(thread.is_alive())\n")
+    server = serve(tiny, python_path=[library])
+    assert_started_anew_without("threaded", "thread", server)
+    assert server.text() == "True"
+    reload_several_times(tiny, server)
+
+
+@pytest.fixture
+def database() -> Iterator[int]:
+    """Return the port of something that accepts connections and holds them."""
+    held = []
+
+    def accept() -> None:
+        while True:
+            try:
+                held.append(listener.accept()[0])
+            except OSError:
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    for connection in held:
+        connection.close()
+
+
+def test_library_that_opens_a_connection(tiny: Project, library: Path, database: int, serve: Serve) -> None:
+    (library / "connected.py").write_text(
+        f"import socket\n\nconnection = socket.create_connection(('127.0.0.1', {database}))\n"
+    )
+    tiny.append("version.py", "from connected import connection\n\nVERSION = connection.getpeername()[1]\n")
+    server = serve(tiny, python_path=[library])
+    assert_started_anew_without("connected", f"connection to 127.0.0.1:{database}", server)
+    assert server.text() == str(database)
+    reload_several_times(tiny, server)
+
+
+def assert_started_anew_without(module: str, reason: str, server: Server) -> None:
+    (report,) = server.reports("^restarting: ")
+    assert module in report
+    assert reason in report
+    # What was imported after it is not to blame.
+    assert "starlette" not in report
+    assert len(server.reports("^serving ")) == 1
+    assert server.get("/process").json["parent"] == server.pid
+
+
+@pytest.mark.parametrize("save", (atomically, in_place), ids=("atomic", "in_place"))
+def test_changed_environment_file(save: Save, tiny: Project, serve: Serve) -> None:
+    tiny.append("version.py", VARIABLE)
+    settings = tiny.directory / "development.env"
+    save(settings, "VERSION=1\n")
+    server = serve(tiny, "--env-file", "development.env")
+    assert server.text() == "1"
+    with Traffic(server.port) as traffic:
+        for version in (2, 3):
+            save(settings, f"VERSION={version}\n")
+            server.until_text(str(version))
+    assert (traffic.failed, traffic.wrong) == ([], [])
+    assert len(server.reports(r"^restarting: .*development\.env")) == 2
+    assert server.get("/process").json["parent"] == server.pid
+    save(settings, "OTHER=1\n")
+    server.until_text("unset")
+    tiny.write("version.py", "VERSION = 4\n")
+    server.until_text("4")
+
+
+def test_variable_of_the_environment_comes_before_the_file(tiny: Project, serve: Serve) -> None:
+    """As uvicorn and docker compose have it."""
+    tiny.append("version.py", VARIABLE)
+    settings = tiny.directory / "development.env"
+    settings.write_text("VERSION=file\n")
+    server = serve(tiny, "--env-file", "development.env", environment={"VERSION": "environment"})
+    assert server.text() == "environment"
+    settings.write_text("VERSION=other\n")
+    server.until_reported("^restarting: ")
+    tiny.append("version.py", "VERSION += ' still'\n")
+    server.until_text("environment still")
+
+
+def test_environment_file_that_comes_later(tiny: Project, serve: Serve) -> None:
+    tiny.append("version.py", VARIABLE)
+    server = serve(tiny, "--env-file", "development.env")
+    assert server.text() == "unset"
+    tiny.save(tiny.directory / "development.env", "VERSION=1\n")
+    server.until_text("1")
+    assert server.get("/process").json["parent"] == server.pid
+
+
+def test_request_under_way_while_the_parent_restarts(tiny: Project, serve: Serve) -> None:
+    settings = tiny.directory / "development.env"
+    settings.write_text("A=1\n")
+    server = serve(tiny, "--env-file", "development.env", "--timeout-graceful-shutdown", "60")
+    pid = server.get("/process").json["pid"]
+    with server.connect() as waiting, server.connect() as kept:
+        kept.get()
+        waiting.send(b"GET /wait HTTP/1.1\r\nHost: test\r\n\r\n")
+        server.until("the request has begun", lambda: tiny.exists("begun"))
+        settings.write_text("A=2\n")
+        server.until("another process serves", lambda: server.get("/process").json["pid"] != pid)
+        tiny.touch("go")
+        assert waiting.answer().text == "0"
+        assert kept.get().text == "0"
+    server.await_end_of(pid)
+
+
+def test_changed_requirements(tiny: Project, tmp_path: Path, serve: Serve) -> None:
+    packages = tmp_path / "site-packages"
+    packages.mkdir()
+    (packages / "heavy.py").write_text("VERSION = 1\n")
+    (packages / "heavy-1.0.dist-info").mkdir()
+    tiny.write("version.py", "from heavy import VERSION\n")
+    server = serve(tiny, python_path=[packages])
+    assert server.text() == "1"
+    with Traffic(server.port) as traffic:
+        # In pip's order: the old package goes, the new one comes, its record last.
+        (packages / "heavy.py").write_text("VERSION = 1 + 1\n")
+        (packages / "heavy-1.0.dist-info").rename(packages / "heavy-2.0.dist-info")
+        server.until_text("2")
+    assert (traffic.failed, traffic.wrong) == ([], [])
+    assert any(re.search(r"^restarting: .*heavy", report) for report in server.reports())
+    assert server.get("/process").json["parent"] == server.pid
+    reload_several_times(tiny, server)
+
+
+def test_next_edit_of_a_module_is_prepared(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny)
+    for version in range(1, 4):
+        old = server.get("/process").json["pid"]
+        tiny.write("version.py", f"VERSION = {version}\n")
+        server.until_text(str(version))
+        server.await_end_of(old)
+        server.until("a process stands by", lambda: len(server.processes()) == 3)
+    server.until_reloads(3)
+    assert len(server.reports(r"^tiny/version.py: reloaded in \d+ ms \(standby\)$")) == 2
+
+
+def test_prepared_process_is_of_no_use_for_another_module(lattice: Project, serve: Serve) -> None:
+    server = serve(lattice)
+    lattice.write("leaf.py", "SEEN = {'leaf': 1}\n")
+    server.until_reloads(1)
+    server.until("a process stands by", lambda: len(server.processes()) == 3)
+    lattice.write("base.py", "SEEN = {'base': 2}\n")
+    server.until_reloads(2)
+    lattice.write("leaf.py", "SEEN = {'leaf': 3}\n")
+    server.until_reloads(3)
+    answer = server.get().json
+    assert answer["leaf"] == {"leaf": 3}
+    assert [answer[module]["base"] for module in ("base", "left", "right", "top")] == [2, 2, 2, 2]
+
+
+def test_imports_that_no_statement_shows_are_prepared_for(tiny: Project, serve: Serve) -> None:
+    """A module found by its name: Django's and Alembic's way. The standby must not hold its old code."""
+    tiny.append("version.py", "import importlib\n\nVERSION = importlib.import_module('tiny.' + 'number').NUMBER\n")
+    tiny.write("number.py", "NUMBER = 0\n")
+    server = serve(tiny)
+    for number in range(1, 6):
+        tiny.write("number.py", f"NUMBER = {number}\n")
+        server.until_text(str(number))
+        server.until("nothing is under way", lambda: len(server.processes()) in {2, 3})
+
+
+def test_without_standby_two_processes_are_all(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, "--no-standby")
+    for version in range(1, 6):
+        tiny.replace("version.py", str(version - 1), str(version))
+        server.until_text(str(version))
+        server.until("the old process is gone", lambda: len(server.processes()) == 2)
+    assert server.reports("standby") == []

@@ -1,0 +1,155 @@
+"""It ends when it is told to, with all that it has started, and looks after processes that nobody else does."""
+
+import os
+import signal
+import sys
+
+import pytest
+
+from http_connection import request
+from sample_project import Project
+from warmfork_server import Serve, Server
+
+BLOCKED = """
+from pathlib import Path
+from time import sleep
+
+Path("importing").touch()
+while True:
+    sleep(0.01)
+"""
+# A program that gives its orphans' care to itself, as process 1 of a container has it, and becomes another program.
+SUBREAPER = """
+import ctypes, os, sys
+PR_SET_CHILD_SUBREAPER = 36
+ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+# Its parent ends at once, it a moment later.
+ORPHAN = """
+import subprocess
+
+subprocess.run(["sh", "-c", "sleep 0.05 & echo $! > orphan"], check=True)
+"""
+
+both = pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT), ids=("SIGTERM", "SIGINT"))
+
+
+def assert_ends(server: Server) -> None:
+    assert server.wait() == 0, server.log
+    server.await_empty_session()
+    assert "Traceback" not in server.log
+
+
+@both
+def test_ends(number: signal.Signals, tiny: Project, serve: Serve) -> None:
+    server = serve(tiny)
+    with server.connect() as kept:
+        kept.get()
+        server.signal(number)
+        assert_ends(server)
+        assert kept.rest() == b""
+
+
+@both
+def test_ends_when_the_whole_group_is_told(number: signal.Signals, tiny: Project, serve: Serve) -> None:
+    """Ctrl-C in a terminal."""
+    server = serve(tiny)
+    tiny.replace("version.py", "0", "1")
+    server.until_text("1")
+    os.killpg(server.pid, number)
+    assert_ends(server)
+
+
+@both
+def test_ends_in_the_middle_of_a_reload(number: signal.Signals, tiny: Project, serve: Serve) -> None:
+    server = serve(tiny)
+    tiny.write("version.py", BLOCKED)
+    server.until("the new code is being imported", lambda: tiny.exists("importing"))
+    server.signal(number)
+    assert_ends(server)
+
+
+@both
+def test_ends_while_nothing_serves(number: signal.Signals, tiny: Project, serve: Serve) -> None:
+    tiny.write("version.py", "VERSION = missing\n")
+    server = serve(tiny)
+    assert server.get().status == 500
+    server.signal(number)
+    assert_ends(server)
+
+
+def test_ends_before_the_application_has_started(tiny: Project) -> None:
+    tiny.write("version.py", BLOCKED)
+    server = Server(tiny)
+    try:
+        server.until("the code is being imported", lambda: tiny.exists("importing"))
+        server.signal(signal.SIGTERM)
+        assert_ends(server)
+    finally:
+        server.stop()
+
+
+def test_request_under_way_is_answered_before_the_end(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, "--timeout-graceful-shutdown", "60")
+    with server.connect() as waiting:
+        waiting.send(request("/wait"))
+        server.until("the request has begun", lambda: tiny.exists("begun"))
+        server.signal(signal.SIGTERM)
+        tiny.touch("go")
+        assert waiting.answer().text == "0"
+    assert_ends(server)
+
+
+def test_request_that_does_not_end_is_ended(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, "--timeout-graceful-shutdown", "1")
+    with server.connect() as waiting:
+        waiting.send(request("/wait"))
+        server.until("the request has begun", lambda: tiny.exists("begun"))
+        server.signal(signal.SIGTERM)
+        waiting.rest()
+    assert server.wait() == 0
+    server.await_empty_session()
+
+
+def test_shutdown_of_the_application_is_awaited(tiny: Project, serve: Serve) -> None:
+    tiny.append(
+        "main.py",
+        """
+from contextlib import asynccontextmanager
+
+@asynccontextmanager
+async def lifespan(_):
+    yield
+    await asyncio.sleep(0)
+    Path(f"ended {VERSION}").touch()
+
+app = Starlette(routes=app.routes, lifespan=lifespan)
+""",
+    )
+    server = serve(tiny)
+    tiny.replace("version.py", "0", "1")
+    server.until_text("1")
+    server.until("the old code has shut down", lambda: tiny.exists("ended 0"))
+    assert not tiny.exists("ended 1")
+    server.signal(signal.SIGTERM)
+    assert_ends(server)
+    assert tiny.exists("ended 1")
+
+
+def test_nothing_survives_a_killed_parent(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny)
+    tiny.replace("version.py", "0", "1")
+    server.until_text("1")
+    server.signal(signal.SIGKILL)
+    assert server.wait() == -signal.SIGKILL
+    server.await_empty_session()
+
+
+def test_orphans_are_reaped(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, prefix=(sys.executable, "-c", SUBREAPER))
+    for version in range(1, 4):
+        tiny.write("version.py", f"{ORPHAN}VERSION = {version}\n")
+        server.until_text(str(version))
+        server.await_end_of(int((tiny.directory / "orphan").read_text()))
+    assert server.get("/process").json["parent"] == server.pid

@@ -1,0 +1,198 @@
+"""`python -m warmfork` as a process of its own."""
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from http_connection import PATIENCE, Answer, Connection
+from sample_project import Project
+
+SOURCE = Path(__file__).parents[1] / "src"
+STATUS = "/_warmfork"
+
+
+@dataclass(frozen=True)
+class Process:
+    """A line of the process table."""
+
+    pid: int
+    state: str
+    parent: int
+    session: int
+
+
+class Server:
+    """A development server on a sample project. Whatever it starts is in a session of its own."""
+
+    def __init__(  # noqa: PLR0913 - most tests leave most of it
+        self,
+        project: Project,
+        *options: str,
+        application: str | None = None,
+        python_path: Iterable[Path] = (),
+        environment: Mapping[str, str] | None = None,
+        prefix: Iterable[str] = (sys.executable,),
+        file_descriptors: tuple[int, ...] = (),
+        status_path: str | None = STATUS,
+        access_log: bool = False,
+    ) -> None:
+        self.project = project
+        self.port = unused_port()
+        self._output = project.directory.with_suffix(".log")
+        defaults = {
+            "--host": "127.0.0.1",
+            "--port": str(self.port),
+            "--reload-dir": project.package,
+            "--status-path": status_path,
+        }
+        given = {option.partition("=")[0] for option in options}
+        command = [*prefix, "-m", "warmfork", application or f"{project.package}.main:app", *options]
+        for name, value in defaults.items():
+            if value is not None and name not in given:
+                command += [name, value]
+        with self._output.open("wb") as output:
+            self._process = subprocess.Popen(
+                [*command, "--access-log" if access_log else "--no-access-log"],
+                cwd=project.directory,
+                env={
+                    "PATH": os.environ["PATH"],
+                    "PYTHONPATH": os.pathsep.join(map(str, [SOURCE, *python_path])),
+                    **(environment or {}),
+                },
+                pass_fds=file_descriptors,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+
+    def await_start(self) -> None:
+        """Return when the application serves, or the page about its failure."""
+        self.until("the server has started", lambda: re.search(r"(?m)^warmfork: serving|nothing serves$", self.log))
+
+    @property
+    def log(self) -> str:
+        return self._output.read_text()
+
+    def reports(self, pattern: str = "") -> list[str]:
+        """Return warmfork's own lines in which the pattern occurs, in their order and without the name at the front."""
+        lines = [line.removeprefix("warmfork: ") for line in self.log.splitlines() if line.startswith("warmfork: ")]
+        return [line for line in lines if re.search(pattern, line)]
+
+    def reloaded_files(self) -> list[str]:
+        """Return the files of each reload that ended well, as its report names them."""
+        return [line.partition(": reloaded in ")[0] for line in self.reports(r": reloaded in \d+ ms( \(standby\))?$")]
+
+    def connect(self) -> Connection:
+        """Open a connection that stays open."""
+        return Connection(self.port)
+
+    def get(self, path: str = "/") -> Answer:
+        """Send a request on a connection of its own."""
+        with self.connect() as connection:
+            return connection.get(path)
+
+    def text(self, path: str = "/") -> str:
+        """Return the text under the path. Raises AssertionError unless the answer is 200."""
+        answer = self.get(path)
+        assert answer.status == 200, f"{path}: {answer.status} {answer.text}\n{self.log}"
+        return answer.text
+
+    def status(self) -> dict[str, Any]:
+        """Return what the serving process tells about itself."""
+        status: dict[str, Any] = json.loads(self.text(STATUS))
+        return status
+
+    def until(self, what: str, condition: Callable[[], object]) -> None:
+        """Return as soon as the condition holds. Raises AssertionError with the log if it never does."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert self._process.poll() is None, f"the server ended before this was true: {what}\n{self.log}"
+            assert time.monotonic() < deadline, f"not true within {PATIENCE:.0f} s: {what}\n{self.log}"
+            time.sleep(0.005)
+
+    def until_text(self, expected: str, path: str = "/") -> None:
+        """Return as soon as this is the text under the path. No answer meanwhile may be another than 200."""
+        self.until(f"{path} answers {expected!r}", lambda: self.text(path) == expected)
+
+    def until_reloads(self, number: int) -> None:
+        """Return as soon as so many reloads are reported. Raises AssertionError when there are more."""
+        self.until(f"{number} reloads are reported", lambda: len(self.reloaded_files()) >= number)
+        assert len(self.reloaded_files()) == number, self.log
+
+    def until_reported(self, pattern: str) -> None:
+        """Return as soon as a line of warmfork's own matches the pattern."""
+        self.until(f"the log says {pattern!r}", lambda: self.reports(pattern))
+
+    def processes(self) -> list[Process]:
+        """Return what runs, or is not reaped, of all that the server has started, itself included."""
+        return [process for process in process_table() if process.session == self.pid]
+
+    def await_end_of(self, pid: int) -> None:
+        """Return when a process of the session is gone, and reaped."""
+        self.until(f"{pid} is gone", lambda: pid not in [process.pid for process in self.processes()])
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the parent alone."""
+        self._process.send_signal(number)
+
+    def wait(self) -> int:
+        """Return the exit code of the parent once it has ended."""
+        return self._process.wait(PATIENCE)
+
+    def stop(self) -> None:
+        """End it as a container runtime does. Raises AssertionError if it does not end well or leaves something."""
+        try:
+            if self._process.returncode is None:
+                self.signal(signal.SIGTERM)
+                code = self.wait()
+                assert code == 0, f"the server ended with {code}\n{self.log}"
+            self.await_empty_session()
+        finally:
+            for process in self.processes():
+                os.kill(process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def await_empty_session(self) -> None:
+        """Return when nothing is left that the server has started. Raises AssertionError if something stays."""
+        deadline = time.monotonic() + PATIENCE
+        while left := self.processes():
+            assert time.monotonic() < deadline, f"still there: {left}\n{self.log}"
+            time.sleep(0.005)
+
+
+# Starts a server and returns it once it answers; takes what Server takes. A test gets it as a fixture.
+Serve = Callable[..., Server]
+
+
+def unused_port() -> int:
+    """Return a port that nothing listens on and that no outgoing connection is given."""
+    while True:
+        port = random.randrange(20_000, 30_000)  # noqa: S311
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return port
+
+
+def process_table() -> list[Process]:
+    """Return every process of this machine."""
+    table = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            pid, rest = path.parent.name, path.read_text().rpartition(")")[2]
+        except (FileNotFoundError, ProcessLookupError):  # it ended just now
+            continue
+        state, parent, _group, session = rest.split()[:4]
+        table.append(Process(int(pid), state, int(parent), int(session)))
+    return table
