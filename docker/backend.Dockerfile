@@ -42,13 +42,27 @@ CMD ["python", "-m", "app"]
 FROM runtime AS migrate
 CMD ["python", "-m", "app.migrate"]
 
+# Development only, and none of the application: standard library alone.
+FROM base AS browser-reload
+COPY frontend/browser_reload/*.py browser_reload/
+USER 10001:10001
+EXPOSE 8000
+CMD ["python3.12", "-m", "browser_reload", "--listen", "0.0.0.0:8000", \
+     "--backend", "backend-pods:8000", "--frontend", "frontend-pods:8080"]
+
 FROM application AS dev
+# Personal settings, where there are any.
+COPY backend/.env* ./
 # Tilt replaces files as the runtime user: it must own the folders as well as the files.
 RUN chown --recursive 10001:10001 /app
 # Two saves of one size within a second leave bytecode that Python takes for current.
 ENV PYTHONDONTWRITEBYTECODE=1
+# What loads its modules before it forks compiles them here, once.
+COPY warmfork/src/warmfork /opt/venv/lib/python3.12/site-packages/warmfork
+RUN python -m compileall -q /opt/venv/lib/python3.12/site-packages/warmfork
 USER 10001:10001
 EXPOSE 8000 9000
-# An open stream would hold a reload up for ever without the graceful limit.
-CMD ["uvicorn", "app.main:app", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--no-server-header", \
-     "--timeout-keep-alive", "75", "--timeout-graceful-shutdown", "1", "--reload", "--reload-dir", "app"]
+# Process 1 holds both ports and the libraries, and forks a process that serves for each change of the code.
+CMD ["python", "-m", "warmfork", "app.main:app", "--host", "0.0.0.0", "--port", "8000", "--listen", "metrics=0.0.0.0:9000", \
+     "--reload-dir", "app", "--env-file", ".env", "--status-path", "/_warmfork", "--control", "/tmp/warmfork.sock", \
+     "--no-access-log", "--no-server-header", "--http", "h11", "--timeout-keep-alive", "75"]

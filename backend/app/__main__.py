@@ -26,6 +26,9 @@ class Server(uvicorn.Server):
             host="0.0.0.0",  # noqa: S104 - a container's only way in
             port=settings.port,
             access_log=False,
+            # The same everywhere, whatever else is installed.
+            http="h11",
+            loop="asyncio",
             limit_concurrency=500,  # connections, idle ones included
             log_config=None,
             proxy_headers=False,

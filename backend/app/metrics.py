@@ -1,5 +1,7 @@
 """Prometheus metrics, served by a thread of their own on a port that the proxy does not know."""
 
+import os
+import socket
 import socketserver
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,12 +10,27 @@ from threading import Thread
 from prometheus_client import CollectorRegistry, Gauge, Histogram, Info, MetricsHandler, ProcessCollector
 from sqlalchemy import Engine, QueuePool
 
+FIRST_PASSED = 3  # descriptor; see sd_listen_fds(3)
+
 
 class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
-    # While a reloader hands over, the old and the new process listen side by side.
-    allow_reuse_port = True
     daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Take a listening socket that was passed in, by systemd's protocol, rather than the port itself.
+
+        Two processes can serve it side by side while one takes over from the other.
+        """
+        names = os.environ.get("LISTEN_FDNAMES", "").split(":")
+        if os.environ.get("LISTEN_PID") == str(os.getpid()) and "metrics" in names:
+            self.socket.close()
+            self.socket = socket.socket(fileno=os.dup(FIRST_PASSED + names.index("metrics")))
+            # Whoever else is woken by a connection must not wait for the next one.
+            self.socket.settimeout(0)
+            self.server_address = self.socket.getsockname()
+        else:
+            super().server_bind()
 
 
 class Metrics:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import URL, create_engine
+from sqlalchemy import URL, Connection, create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
@@ -28,18 +28,19 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
-def wait_for_database(url: URL, seconds: float) -> None:
-    """Return as soon as the database accepts a connection.
+def connect(url: URL, seconds: float) -> Connection:
+    """Return a connection as soon as the database accepts one.
 
     A refused password is waited out as well, because a new database sets its passwords just after it has started.
     Raises MigrationError, naming the last refusal, when the time is up.
     """
     deadline = time.monotonic() + seconds
-    engine = create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 3})
+    arguments = {"application_name": "migrate", "connect_timeout": 3}
+    engine = create_engine(url, poolclass=NullPool, connect_args=arguments)
     pause = 0.25
     while True:
         try:
-            engine.connect().close()
+            return engine.connect()
         except OperationalError as error:
             remaining = deadline - time.monotonic()
             if remaining <= 0:
@@ -47,8 +48,6 @@ def wait_for_database(url: URL, seconds: float) -> None:
             logger.info("waiting for the database, %.0f s left: %s", remaining, _reason(error))
             time.sleep(min(pause, remaining))
             pause = min(pause * 2, LONGEST_PAUSE)
-        else:
-            return
 
 
 def migrate(url: URL, wait: float = WAIT) -> None:
@@ -56,12 +55,13 @@ def migrate(url: URL, wait: float = WAIT) -> None:
 
     Raises MigrationError when the database stays away for `wait` seconds, or when a migration fails and is undone.
     """
-    wait_for_database(url, wait)
-    try:
-        command.upgrade(Config(CONFIGURATION, attributes={"url": url}), "head")
-    except Exception as error:
-        logger.exception("migration failed")
-        raise MigrationError(f"the migration failed and was undone: {_reason(error)}") from error
+    # The one connection is used for all: that one was accepted does not say that the next would be.
+    with connect(url, wait) as connection:
+        try:
+            command.upgrade(Config(CONFIGURATION, attributes={"connection": connection}), "head")
+        except Exception as error:
+            logger.exception("migration failed")
+            raise MigrationError(f"the migration failed and was undone: {_reason(error)}") from error
     logger.info("the schema is up to date")
 
 

@@ -5,13 +5,11 @@ import errno
 import os
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
-
-import uvicorn
-from uvicorn.supervisors import ChangeReload
 
 from app.migrate import MigrationError, migrate
 from app.settings import load_settings
@@ -19,6 +17,7 @@ from dev.database import DatabaseError, Postgres
 from dev.ports import listener
 
 BACKEND = Path(__file__).parents[1]
+WARMFORK = BACKEND.parent / "warmfork" / "src"
 ADDRESS = "127.0.0.1"
 
 
@@ -50,21 +49,34 @@ def bind(port: int) -> socket.socket:
     return taken
 
 
-def serve(listening: socket.socket, postgres: Postgres) -> None:
-    """Migrate the database, then serve and reload the code until SIGINT or SIGTERM."""
+def serve(listening: socket.socket, postgres: Postgres) -> int:
+    """Migrate the database, then serve and reload the code until SIGINT or SIGTERM; return the exit status."""
     os.environ.update(DATABASE_URL=postgres.url(), LOG_FORMAT="human", METRICS_PORT="0")
     migrate(load_settings().database)
-    config = uvicorn.Config(
-        "dev.site:site",
-        access_log=False,
-        log_level="warning",
-        reload=True,
-        reload_dirs=[str(BACKEND / "app"), str(BACKEND / "dev")],
-        server_header=False,
-        timeout_graceful_shutdown=2,
-    )
+    command = [sys.executable, "-m", "warmfork", "dev.site:site", "--fd", str(listening.fileno())]
+    command += [
+        "--reload-dir",
+        "app",
+        "--reload-dir",
+        "dev",
+        "--env-file",
+        ".env",
+        "--no-access-log",
+        "--no-server-header",
+    ]
     print(f"http://{ADDRESS}:{listening.getsockname()[1]}  (Ctrl-C stops it, the data stay)", flush=True)
-    ChangeReload(config, target=uvicorn.Server(config).run, sockets=[listening]).run()
+    # A group of its own, so that Ctrl-C reaches it once: from here.
+    with subprocess.Popen(
+        command,
+        cwd=BACKEND,
+        env={**os.environ, "PYTHONPATH": str(WARMFORK)},
+        pass_fds=[listening.fileno()],
+        process_group=0,
+    ) as server:
+        try:
+            return server.wait()
+        finally:
+            server.terminate()
 
 
 def main() -> int:
@@ -78,7 +90,7 @@ def main() -> int:
         postgres = Postgres(arguments.data)
         postgres.claim()
         with bind(arguments.port) as listening, postgres:
-            serve(listening, postgres)
+            return serve(listening, postgres)
     except (DatabaseError, MigrationError, PortError) as error:
         print(f"make dev: {error}", file=sys.stderr)
         return 1
@@ -88,7 +100,7 @@ def main() -> int:
 
 
 def _stop(_sig: int, _frame: FrameType | None) -> NoReturn:
-    """Leave by way of every `finally`, until the reloader takes over the signals."""
+    """Leave by way of every `finally`."""
     raise KeyboardInterrupt
 
 

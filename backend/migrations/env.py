@@ -1,9 +1,10 @@
 """Runs the migrations over one connection, one process at a time."""
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 from alembic import context
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 from sqlmodel.sql.sqltypes import AutoString
@@ -21,14 +22,17 @@ def plain_string(kind: str, item: object, _context: object) -> str | Literal[Fal
     return f"sa.String({item.length})" if kind == "type" and isinstance(item, AutoString) else False
 
 
-engine = create_engine(
-    # The alembic command, unlike app.migrate, gives none.
-    context.config.attributes.get("url") or load_settings().database,
-    poolclass=NullPool,
-    connect_args={"application_name": "migrate", "connect_timeout": 5},
-)
+def connected() -> AbstractContextManager[Connection]:
+    """Return the connection of app.migrate, or a new one for the alembic command, which gives none."""
+    given = context.config.attributes.get("connection")
+    if given is not None:
+        return nullcontext(given)
+    url = context.config.attributes.get("url") or load_settings().database
+    arguments = {"application_name": "migrate", "connect_timeout": 5}
+    return create_engine(url, poolclass=NullPool, connect_args=arguments).connect()
 
-with engine.connect() as connection:
+
+with connected() as connection:
     connection.execute(text(f"SET lock_timeout = '{TURN}'"))
     # The session's lock and not the transaction's: a migration may commit in the middle, for CREATE INDEX CONCURRENTLY.
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})

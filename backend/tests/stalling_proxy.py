@@ -15,6 +15,8 @@ class StallingProxy:
         self._flowing = threading.Event()
         self._flowing.set()
         self._sockets: list[socket.socket] = []
+        # How many have been accepted.
+        self.connections = 0
         self.port: int = self._listener.getsockname()[1]
 
     def stall(self) -> None:
@@ -29,6 +31,7 @@ class StallingProxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self.connections += 1
             server = socket.create_connection(("127.0.0.1", self._target))
             self._sockets += [client, server]
             for source, destination in ((client, server), (server, client)):

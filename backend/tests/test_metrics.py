@@ -1,7 +1,13 @@
+import os
+import socket
 from contextlib import ExitStack
 
+import httpx
+import pytest
 from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry
+
+from app.metrics import Metrics
 
 
 def registry(client: TestClient) -> CollectorRegistry:
@@ -55,3 +61,25 @@ def test_build_is_named(client: TestClient) -> None:
     code = client.get("/version").json()["code"]
     labels = {"build": "dev", "commit": "dev", "code": code}
     assert registry(client).get_sample_value("todo_build_info", labels) == 1
+
+
+def test_socket_that_was_passed_in_is_served_by_several_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as passed:
+        port = passed.getsockname()[1]
+        monkeypatch.setattr("app.metrics.FIRST_PASSED", passed.fileno() - 1)
+        monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
+        monkeypatch.setenv("LISTEN_FDNAMES", "other:metrics")
+        with Metrics().serve(port), Metrics().serve(port):
+            # Each wakes both, and one of them comes too late.
+            assert all(httpx.get(f"http://127.0.0.1:{port}/metrics").is_success for _ in range(50))
+        with Metrics().serve(port):
+            assert httpx.get(f"http://127.0.0.1:{port}/metrics").is_success
+
+
+def test_socket_that_was_passed_to_another_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LISTEN_PID", str(os.getppid()))
+    monkeypatch.setenv("LISTEN_FDNAMES", "metrics")
+    with socket.create_server(("127.0.0.1", 0)) as own:
+        port = own.getsockname()[1]
+    with Metrics().serve(port):
+        assert httpx.get(f"http://127.0.0.1:{port}/metrics").is_success

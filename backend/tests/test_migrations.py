@@ -18,6 +18,7 @@ from app.readiness import MIGRATIONS, Revisions
 from app.settings import DRIVER
 from backend_process import BACKEND, environment, eventually
 from dev.database import Postgres
+from stalling_proxy import StallingProxy
 from statements import execute
 
 HEAD = Revisions.of(MIGRATIONS).head
@@ -125,6 +126,16 @@ def test_backend_role_may_use_the_tables_but_not_change_them(postgres: Postgres,
     finally:
         execute(empty_database, "DROP OWNED BY todo_app")
         execute(postgres.url(), "DROP ROLE todo_app")
+
+
+def test_connection_that_was_waited_for_is_the_one_that_is_used(empty_database: str) -> None:
+    """The network of a new pod may let one connection pass, and not yet the next."""
+    url = make_url(empty_database).set(drivername=DRIVER)
+    assert url.port is not None
+    with StallingProxy(url.port) as proxy:
+        migrate(url.set(host="127.0.0.1", port=proxy.port))
+        assert proxy.connections == 1
+    assert tables(empty_database) == {"alembic_version", "todo"}
 
 
 def test_steps_are_logged_one_a_line(empty_database: str) -> None:
