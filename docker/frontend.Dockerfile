@@ -19,7 +19,9 @@ COPY frontend/*.html frontend/*.js frontend/*.css frontend/*.svg /usr/share/ngin
 USER 10001:10001
 
 FROM nginx AS dev
+COPY frontend/browser_reload/nginx.conf /etc/nginx/server.d/browser-reload.conf
 # Tilt replaces files as the runtime user: it must own the folder as well as the files.
 COPY --chown=10001:10001 frontend/*.html frontend/*.js frontend/*.css frontend/*.svg /usr/share/nginx/html/
-RUN chown 10001:10001 /usr/share/nginx/html
+COPY --chown=10001:10001 frontend/browser_reload/client.js /usr/share/nginx/html/browser_reload/
+RUN chown 10001:10001 /usr/share/nginx/html /usr/share/nginx/html/browser_reload
 USER 10001:10001

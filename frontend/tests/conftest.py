@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from frontend.tests.fake_api import FakeApi, FakeServer
+from frontend.tests.replicas import Replicas, running_replicas
 
 BROWSER_NAMES = ("chromium", "google-chrome", "chromium-browser")
 QUIET_ARGUMENTS = (
@@ -47,11 +48,12 @@ class Complaints(list[str]):
             self.append(text)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     executable = find_browser()
     # Chromium refuses its sandbox to root.
     arguments = [*QUIET_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+    # Not for longer than a module: what drives it keeps an event loop running, which other tests must not find.
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=arguments)
         yield browser
@@ -84,3 +86,15 @@ def page(context: BrowserContext, api: FakeApi, complaints: Complaints) -> Itera
     complaints.watch(page, api.url)
     yield page
     assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def shared_replicas() -> Iterator[Replicas]:
+    with running_replicas() as replicas:
+        yield replicas
+
+
+@pytest.fixture
+def replicas(shared_replicas: Replicas) -> Replicas:
+    shared_replicas.reset()
+    return shared_replicas

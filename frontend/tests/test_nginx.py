@@ -1,60 +1,31 @@
 """The real nginx with nginx.conf, in front of a backend that answers on command."""
 
 import gzip
-import http.client
-import json
-import os
 import re
-import shutil
 import signal
 import socket
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from frontend.tests.fake_api import FRONTEND, content_security_policy
+from frontend.tests.fake_api import FRONTEND
+from frontend.tests.nginx_process import (
+    PATIENCE,
+    SERVED,
+    Nginx,
+    Reply,
+    assert_security_headers,
+    free_port,
+    refuses_connections,
+    running_nginx,
+)
 
 pytestmark = pytest.mark.nginx
-
-SERVED = ("404.html", "app.js", "favicon.svg", "index.html", "style.css")
-RUNTIME_USER = 10001
-# Seconds; far more than any of the answers takes.
-PATIENCE = 30
-SECURITY_HEADERS = {
-    "Content-Security-Policy": content_security_policy(),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Permissions-Policy": "camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-
-
-def find_nginx() -> str:
-    path = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    return path or pytest.fail("nginx not found; run `apt-get install nginx-light`")
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a client got."""
-
-    status: int
-    headers: http.client.HTTPMessage
-    body: bytes
-
-    def json(self) -> object:
-        assert self.headers["Content-Type"] == "application/json"
-        return json.loads(self.body)
 
 
 @dataclass(frozen=True)
@@ -121,108 +92,6 @@ def running_backend() -> Iterator[Backend]:
             thread.join()
 
 
-@dataclass(frozen=True)
-class Nginx:
-    """A running nginx, which has `folder` to itself."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes]
-
-    @property
-    def html(self) -> Path:
-        return self.folder / "html"
-
-    def errors(self) -> str:
-        return (self.folder / "stderr").read_text()
-
-    def logged(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in (self.folder / "access.log").read_text().splitlines()]
-
-    def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-
-    def ask(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Reply:
-        """Send one request on a connection of its own; `headers` have _ for -."""
-        connection = self.connect()
-        try:
-            connection.request(method, target, body, {name.replace("_", "-"): v for name, v in headers.items()})
-            response = connection.getresponse()
-            return Reply(response.status, response.headers, response.read())
-        finally:
-            connection.close()
-
-    def get(self, target: str, **headers: str) -> Reply:
-        return self.ask("GET", target, None, **headers)
-
-    def send_raw(self, request: bytes) -> Reply:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as connection:
-            connection.sendall(request)
-            response = http.client.HTTPResponse(connection)
-            response.begin()
-            return Reply(response.status, response.headers, response.read())
-
-
-@contextmanager
-def running_nginx(backend_port: int, **changes: str) -> Iterator[Nginx]:
-    """Run nginx with nginx.conf, changed only in where it listens, asks, reads and writes, and by `changes`."""
-    with tempfile.TemporaryDirectory(prefix="nginx-") as name:
-        folder, port = Path(name), free_port()
-        # A copy, because the original may lie in a home folder that the runtime user cannot enter.
-        executable = shutil.copy(find_nginx(), folder / "nginx")
-        (folder / "html").mkdir()
-        for file in SERVED:
-            shutil.copy(FRONTEND / file, folder / "html")
-        (folder / "nginx.conf").write_text(configuration(folder, port, backend_port, changes))
-        # As in the container not root, and the owner of only its folder for temporary files.
-        user = RUNTIME_USER if os.geteuid() == 0 else None
-        if user:
-            os.chown(folder, user, user)
-        # Without "-e", nginx looks for the log of its packager before it reads the configuration.
-        command = [executable, "-e", "stderr", "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
-        with (
-            (folder / "stderr").open("w") as errors,
-            subprocess.Popen(
-                command, stderr=errors, user=user, group=user, extra_groups=[] if user else None
-            ) as process,
-        ):
-            nginx = Nginx(folder, port, process)
-            try:
-                while refuses_connections(port):
-                    assert process.poll() is None, f"nginx did not start: {nginx.errors()}"
-                yield nginx
-            finally:
-                process.terminate()
-                process.wait(PATIENCE)
-
-
-def configuration(folder: Path, port: int, backend_port: int, changes: dict[str, str]) -> str:
-    text = (FRONTEND / "nginx.conf").read_text().replace(" /tmp/", f" {folder}/")
-    for old, new in {
-        "listen 8080;": f"listen 127.0.0.1:{port};",
-        "server backend:8000;": f"server 127.0.0.1:{backend_port};",
-        "root /usr/share/nginx/html;": f"root {folder}/html;",
-        "access_log /dev/stdout ": f"access_log {folder}/access.log ",
-        **changes,
-    }.items():
-        assert text.count(old) == 1, f"nginx.conf has {old!r} {text.count(old)} times, not once"
-        text = text.replace(old, new)
-    return text
-
-
-def refuses_connections(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=PATIENCE).close()
-    except ConnectionError:
-        return True
-    return False
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def shared_backend() -> Iterator[Backend]:
     with running_backend() as backend:
@@ -245,15 +114,6 @@ def backend(shared_backend: Backend) -> Backend:
 @pytest.fixture
 def nginx(shared_nginx: Nginx, backend: Backend) -> Nginx:  # noqa: ARG001 (a fresh backend for each test)
     return shared_nginx
-
-
-def assert_security_headers(reply: Reply) -> None:
-    assert {name: reply.headers.get_all(name) for name in SECURITY_HEADERS} == {
-        name: [value] for name, value in SECURITY_HEADERS.items()
-    }
-    (request_id,) = reply.headers.get_all("X-Request-ID") or []
-    assert re.fullmatch("[A-Za-z0-9._-]{1,64}", request_id)
-    assert reply.headers["Server"] == "nginx"
 
 
 class TestHeaders:
@@ -433,7 +293,7 @@ class TestProxy:
         assert backend.seen[0].headers["X-Forwarded-Proto"] == expected
 
     def test_keeps_connections_to_the_backend_for_a_while(self, backend: Backend) -> None:
-        with running_nginx(backend.server_port, **{"worker_processes 2;": "worker_processes 1;"}) as nginx:
+        with running_nginx(backend.server_port, {"worker_processes 2;": "worker_processes 1;"}) as nginx:
             for _ in range(32):
                 nginx.get("/api/todos/")
         assert len({seen.peer for seen in backend.seen}) == 2
@@ -548,7 +408,7 @@ class TestBackendDown:
         assert_unreachable(nginx.ask(method, "/api/todos/", b"{}"))
 
     def test_never_sends_a_post_twice(self, backend: Backend) -> None:
-        with running_nginx(backend.server_port, **{"worker_processes 2;": "worker_processes 1;"}) as nginx:
+        with running_nginx(backend.server_port, {"worker_processes 2;": "worker_processes 1;"}) as nginx:
             assert nginx.ask("POST", "/api/todos/", b"{}").status == 200
             # On the connection kept from before: here nginx would try again, if it were a GET.
             backend.respond = hang_up
@@ -564,7 +424,7 @@ class TestBackendDown:
 
         backend.respond = wait
         changes = {"proxy_read_timeout 15s;": "proxy_read_timeout 200ms;"}
-        with running_nginx(backend.server_port, **changes) as nginx:
+        with running_nginx(backend.server_port, changes) as nginx:
             assert_unreachable(nginx.get("/api/todos/"))
             finished.set()
 
@@ -643,7 +503,7 @@ class TestProcess:
     def test_writes_no_bodies_to_disk(self, backend: Backend) -> None:
         backend.respond = lambda handler: send(handler, 200, b"x" * 4_000_000)
         # At this level nginx tells of each body that it buffers in a file.
-        with running_nginx(backend.server_port, **{"error_log stderr;": "error_log stderr warn;"}) as nginx:
+        with running_nginx(backend.server_port, {"error_log stderr;": "error_log stderr warn;"}) as nginx:
             connection = nginx.connect()
             connection.sock = socket.socket()
             # A slow reader, so that the answer piles up in nginx.

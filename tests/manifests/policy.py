@@ -31,6 +31,7 @@ class Allowance:
     built_images: frozenset[str] = frozenset()  # names without a tag, which Tilt replaces by what it built
     writable_roots: frozenset[str] = frozenset()  # owners of containers that are written into while they run
     outside_objects: frozenset[str] = frozenset()  # objects that somebody else puts into the namespace
+    dispensable: frozenset[str] = frozenset()  # Deployments of one replica, which may be away for a moment
 
 
 Violations = Iterator[str]
@@ -118,7 +119,7 @@ def images(manifests: list[Manifest], allowance: Allowance) -> Violations:
                 yield f"{each.owner}, container {container['name']}: imagePullPolicy is set"
 
 
-def probes(manifests: list[Manifest], _: Allowance) -> Violations:
+def probes(manifests: list[Manifest], allowance: Allowance) -> Violations:
     """Require that what serves is asked whether it is ready, through ports that exist, and leaves in time."""
     for each in pods(manifests):
         names = {port["name"] for port in each.ports}
@@ -131,7 +132,7 @@ def probes(manifests: list[Manifest], _: Allowance) -> Violations:
             )
             if each.kind != "Job":
                 yield from (f"{what}: has no {probe}" for probe in PROBES[:2] if probe not in container)
-            if each.kind == "Deployment":
+            if each.kind == "Deployment" and each.owner not in allowance.dispensable:
                 yield from (f"{what}: {problem}" for problem in departure(each, container))
 
 
@@ -160,15 +161,16 @@ def services(manifests: list[Manifest], _: Allowance) -> Violations:
             yield f"{identity(workload)}: Service {workload['spec']['serviceName']} does not exist"
 
 
-def availability(manifests: list[Manifest], _: Allowance) -> Violations:
+def availability(manifests: list[Manifest], allowance: Allowance) -> Violations:
     """Require several replicas that replace each other one by one, with a budget; one replica has none."""
     budgets = of_kind(manifests, "PodDisruptionBudget")
     scaled = {target(each) for each in of_kind(manifests, "HorizontalPodAutoscaler")}
     for each in pods(manifests):
         covering = [one for one in budgets if selects(one["spec"]["selector"], labels(each.template))]
-        if len(covering) != (1 if each.kind == "Deployment" else 0):
+        several = each.kind == "Deployment" and each.owner not in allowance.dispensable
+        if len(covering) != (1 if several else 0):
             yield f"{each.owner}: {len(covering)} PodDisruptionBudgets cover it"
-        if each.kind != "Deployment":
+        if not several:
             continue
         if each.owner not in scaled and (each.replicas or 1) < 2:
             yield f"{each.owner}: has fewer than two replicas"

@@ -17,10 +17,16 @@ EVERYWHERE = {
 }
 DATABASE_INSIDE = {("backend", "postgres", "5432"), ("migrate", "postgres", "5432")}
 DATABASE_OUTSIDE = {("backend", "database", "5432"), ("migrate", "database", "5432")}
+BROWSER_RELOAD = {
+    ("frontend", "browser-reload", "8000"),
+    ("browser-reload", "backend", "8000"),
+    ("browser-reload", "frontend", "8080"),
+    *resolving("browser-reload"),
+}
 SMOKE = {("smoke", "frontend", "8080"), *resolving("smoke")}
 
 EXPECTED: dict[str, set[Path]] = {
-    "dev": EVERYWHERE | DATABASE_INSIDE,
+    "dev": EVERYWHERE | DATABASE_INSIDE | BROWSER_RELOAD,
     "ci": EVERYWHERE | DATABASE_INSIDE | SMOKE,
     "production": EVERYWHERE | DATABASE_OUTSIDE,
 }

@@ -52,7 +52,17 @@ CHANGED: dict[str, Fields] = {
     },
 }
 ADDED = {
-    "dev": {"Secret/database"},
+    "dev": {
+        "Secret/database",
+        "Deployment/browser-reload",
+        "NetworkPolicy/browser-reload",
+        "NetworkPolicy/browser-reload-to-backend",
+        "NetworkPolicy/frontend-to-browser-reload",
+        "Service/backend-pods",
+        "Service/browser-reload",
+        "Service/frontend-pods",
+        "ServiceAccount/browser-reload",
+    },
     "ci": {"Secret/database", "ConfigMap/smoke", "Job/smoke", "NetworkPolicy/smoke", "ServiceAccount/smoke"},
     "production": {"HorizontalPodAutoscaler/backend"},
 }

@@ -10,8 +10,9 @@ from tests.manifests.policy import RULES, Allowance
 
 ALLOWANCES = {
     "dev": Allowance(
-        built_images=frozenset({"todo-backend-dev", "todo-frontend-dev", "todo-migrate"}),
+        built_images=frozenset({"todo-backend-dev", "todo-browser-reload-dev", "todo-frontend-dev", "todo-migrate"}),
         writable_roots=frozenset({"Deployment/backend", "Deployment/frontend"}),
+        dispensable=frozenset({"Deployment/browser-reload"}),
     ),
     "ci": Allowance(built_images=frozenset({"todo-backend", "todo-frontend", "todo-migrate"})),
     "production": Allowance(outside_objects=frozenset({"Secret/database"})),
@@ -100,6 +101,14 @@ BROKEN = (
         {"matchLabels": {"a": "b"}},
     ),
     Broken("availability", "StatefulSet/postgres: 1 PodDis", "PodDisruptionBudget/backend", ("spec", "selector"), {}),
+    Broken(
+        "availability",
+        "Deployment/browser-reload: 1 PodDis",
+        "PodDisruptionBudget/backend",
+        ("spec", "selector"),
+        {},
+        "dev",
+    ),
     Broken("availability", "may hold up a drain", "PodDisruptionBudget/backend", ("spec", "maxUnavailable"), 0),
     Broken("availability", "fewer than two replicas", DEPLOYMENT, ("spec", "replicas"), 1),
     Broken("availability", "may take replicas away", DEPLOYMENT, ("spec", "strategy"), REMOVED),

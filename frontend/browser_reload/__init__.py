@@ -1,0 +1,1 @@
+"""Tells open pages, in development, when every replica serves what was saved."""
