@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from devenv import ci, cluster, credentials, doctor, engine, loop, paths, python, source, testbed, tools
+from devenv import ci, cluster, credentials, dashboard, doctor, engine, loop, paths, python, source, testbed, tools
 from devenv.failure import Failure
 from devenv.lock import machine_lock
 from devenv.process import interactive
@@ -48,6 +48,7 @@ def _up(arguments: argparse.Namespace) -> int:
     """Prepare whatever is missing, start the cluster, run `tilt up` in the foreground"""
     _prepare()
     credentials.write()
+    _start_dashboard()
     return loop.up(["--", *arguments.tilt] if arguments.tilt else [])
 
 
@@ -66,8 +67,9 @@ def _prepare() -> None:
 
 
 def _down(_: argparse.Namespace) -> int:
-    """Stop Tilt, the cluster and an engine that devenv started; all data stay"""
+    """Stop Tilt, the dashboard, the cluster and an engine that devenv started; all data stay"""
     loop.stop()
+    dashboard.stop()
     with machine_lock():
         if engine.is_running():
             cluster.stop()
@@ -81,6 +83,7 @@ def _clean(_: argparse.Namespace) -> int:
     if sys.stdin.isatty() and input("Type yes to go on: ").strip() != "yes":
         return 1
     loop.stop()
+    dashboard.stop()
     with machine_lock():
         engine.ensure()
         cluster.delete()
@@ -92,7 +95,21 @@ def _clean(_: argparse.Namespace) -> int:
 
 def _status(_: argparse.Namespace) -> int:
     """What runs, as Tilt and the cluster see it"""
+    dashboard.status()
     return loop.status()
+
+
+def _dashboard(_: argparse.Namespace) -> int:
+    """Start the dashboard, which `make up` starts as well"""
+    _start_dashboard()
+    dashboard.status()
+    return 0
+
+
+def _start_dashboard() -> None:
+    with machine_lock():
+        python.ensure_venv()
+    dashboard.start()
 
 
 def _logs(_: argparse.Namespace) -> int:
@@ -188,6 +205,7 @@ _COMMANDS = {
     "down": _down,
     "clean": _clean,
     "status": _status,
+    "dashboard": _dashboard,
     "logs": _logs,
     "doctor": _doctor,
     "credentials": _credentials,

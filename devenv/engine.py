@@ -1,17 +1,15 @@
 """The container engine: the machine's own, or, for root on Debian and Ubuntu, one that devenv brings and starts."""
 
-import contextlib
 import os
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from devenv import apt, paths
 from devenv.failure import Failure
-from devenv.process import Log, output, succeeds
+from devenv.process import Log, output, pid_of, succeeds
 from devenv.progress import Step, report, run_steps, say
 from devenv.source import REGISTRY, source
 
@@ -123,11 +121,7 @@ def _start_installed() -> None:
 
 def _own_pid() -> int:
     """The process id of the dockerd that devenv started; 0 when it does not run."""
-    with contextlib.suppress(OSError, ValueError):
-        pid = int(_PIDFILE.read_text())
-        if "dockerd" in Path(f"/proc/{pid}/cmdline").read_text():
-            return pid
-    return 0
+    return pid_of(_PIDFILE, "dockerd")
 
 
 def _wait(condition: Callable[[], object], verb: str) -> None:

@@ -1,14 +1,10 @@
 """`tilt up` and what keeps it company: start, stop, state, logs."""
 
-import contextlib
-import os
 import signal
-import time
-from pathlib import Path
 
-from devenv import cluster, paths
+from devenv import cluster, dashboard, paths
 from devenv.failure import Failure
-from devenv.process import interactive, succeeds
+from devenv.process import end, interactive, pid_of, succeeds
 from devenv.progress import report, say
 
 _PIDFILE = paths.STATE / "tilt.pid"
@@ -22,8 +18,9 @@ def up(arguments: list[str]) -> int:
         raise Failure(
             "tilt up", f"{holder} already listens on port {_TILT_PORT}", "use that one, or stop it first: make down"
         )
-    say(f"Tilt: http://localhost:{_TILT_PORT}   Page: {cluster.PAGE}   API: {cluster.PAGE}/api/docs")
-    say("Ctrl-C stops Tilt; the application stays up until make down.")
+    _forget_failed_migration()
+    say(f"Logs, state, saves: {dashboard.ADDRESS}   Page: {cluster.PAGE}   API: {cluster.PAGE}/api/docs")
+    say("Ctrl-C stops Tilt; the application and the dashboard stay until make down.")
     code = interactive(["tilt", "up", *arguments], cwd=paths.CHECKOUT, pidfile=_PIDFILE)
     # Ended by Ctrl-C is the way to end it.
     return 0 if code in {-signal.SIGINT, 130} else code
@@ -31,16 +28,10 @@ def up(arguments: list[str]) -> int:
 
 def stop() -> None:
     """Stop the Tilt that `make up` started, if it runs."""
-    pid = _pid()
-    if not pid:
+    if not pid_of(_PIDFILE, "tilt"):
         return
     with report("stop Tilt"):
-        os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + _STOP_SECONDS
-        while _pid():
-            if time.monotonic() > deadline:
-                raise Failure("tilt", f"process {pid} did not end within {_STOP_SECONDS} s", f"kill {pid}")
-            time.sleep(0.1)
+        end(_PIDFILE, "tilt", "tilt", _STOP_SECONDS)
 
 
 def status() -> int:
@@ -63,14 +54,11 @@ def logs() -> int:
     return interactive(["tilt", "logs", "--follow"])
 
 
+def _forget_failed_migration() -> None:
+    """Delete a migrate Job that has not succeeded: Tilt applies it again as it is, and Kubernetes runs no Job twice."""
+    unsuccessful = ["--field-selector", "status.successful=0", "--selector", "app.kubernetes.io/component=migrate"]
+    succeeds(["kubectl", "--context", cluster.CONTEXT, "--namespace", "todo", "delete", "job", *unsuccessful])
+
+
 def _answers() -> bool:
     return succeeds(["tilt", "get", "session"])
-
-
-def _pid() -> int:
-    """The process id of the Tilt that `make up` started; 0 when it does not run."""
-    with contextlib.suppress(OSError, ValueError):
-        pid = int(_PIDFILE.read_text())
-        if b"tilt" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return pid
-    return 0

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -125,6 +126,30 @@ def interactive(
         signal.signal(signal.SIGTERM, forward)
         if pidfile:
             pidfile.unlink(missing_ok=True)
+
+
+def pid_of(pidfile: Path, program: str) -> int:
+    """The process id in the file; 0 when none of this program runs under it any more."""
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(pidfile.read_text())
+        if program.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            return pid
+    return 0
+
+
+def end(pidfile: Path, program: str, name: str, seconds: float) -> None:
+    """Have the program whose process id is in the file end. Raises Failure when it has not after so many seconds.
+
+    name: what people call it.
+    """
+    if not (pid := pid_of(pidfile, program)):
+        return
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + seconds
+    while pid_of(pidfile, program):
+        if time.monotonic() > deadline:
+            raise Failure(name, f"process {pid} did not end within {seconds:g} s", f"kill {pid}")
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager
