@@ -4,7 +4,7 @@ LOCK := $(DEVENV) python -m uv pip compile --quiet --universal --python-version 
 
 .PHONY: help
 help: ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 17
 
 # --- the loop
 
@@ -15,6 +15,10 @@ up: ## Everything, from a bare machine to the page at localhost:8080; REPLICAS=n
 .PHONY: status
 status: ## What runs
 	@$(DEVENV) status
+
+.PHONY: dashboard
+dashboard: ## Start the dashboard at localhost:10351 alone, as make up does
+	@$(DEVENV) dashboard
 
 .PHONY: logs
 logs: ## Follow the logs of everything
@@ -49,6 +53,20 @@ test-live: ## The loop itself: saves reach every replica, nothing is rebuilt
 .PHONY: test-drills
 test-drills: ## What must fail does, what breaks recovers
 	@$(DEVENV) test tests/drills
+
+# --- the measurement
+
+.PHONY: bench-reload
+bench-reload: ## How soon a save is served: warmfork beside other development servers
+	@$(DEVENV) python -m bench.reload
+
+.PHONY: bench-loop
+bench-loop: ## How soon a save is served by every replica and seen in a browser; make down first
+	@PYTHONPATH=backend $(DEVENV) python -m bench.loop
+
+.PHONY: bench-dashboard
+bench-dashboard: ## How smooth the dashboard's log stays
+	@$(DEVENV) python -m bench.dashboard
 
 # --- without Kubernetes
 

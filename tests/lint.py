@@ -229,12 +229,15 @@ def compare_tree(paths: Sequence[Path]) -> str:
 # --- the table ------------------------------------------------------------------------------------------------------
 
 PYTHON = named("*.py")
+WARMFORK = named("warmfork/*.py")
 DOCKERFILES = named("*.Dockerfile", "*/Dockerfile")
 
 CHECKS = (
     Check("ruff check", ["ruff", "check", "--quiet", "--output-format=concise"], PYTHON),
     Check("ruff format", ["ruff", "format", "--check", "--quiet", "--output-format=concise"], PYTHON),
-    Check("mypy", ["mypy"], PYTHON),
+    Check("mypy", ["mypy"], lambda path: PYTHON(path) and not WARMFORK(path)),
+    # A package of its own, with settings of its own.
+    Check("mypy warmfork", ["mypy", "--config-file=warmfork/pyproject.toml"], WARMFORK),
     Check("yamllint", ["yamllint", "--strict"], named("*.yaml", "*.yml")),
     Check("hadolint", ["hadolint", "--no-color"], DOCKERFILES),
     Check("shellcheck", ["shellcheck", "--external-sources"], is_shell),

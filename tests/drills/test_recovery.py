@@ -46,7 +46,7 @@ def test_second_clone_finds_the_same_application(loop: Loop, tmp_path: Path) -> 
     loop.stop()
     clone = tmp_path / "clone"
     # Without what the first clone's `make up` has left in it.
-    shutil.copytree(loop.checkout, clone, ignore=shutil.ignore_patterns(".devenv", "database.env"))
+    shutil.copytree(loop.checkout, clone, symlinks=True, ignore=shutil.ignore_patterns(".devenv", "database.env"))
     with Loop(clone).running():
         assert {component: pods(component) for component in COMPONENTS} == before
         assert take_todo(number) == "from the first clone"

@@ -11,12 +11,16 @@ from tests.e2e.kubectl import kubectl
 
 NAMESPACE = "todo"
 PORTS = {"backend": 8000, "frontend": 8080}
+# The browser's reload is the third.
+DEPLOYMENTS = len(PORTS) + 1
 # As in the manifests.
 REPLICAS = 2
 # Seconds that one request may take; a server that reloads may hang for a moment.
 PATIENCE = 10
 # What the frontend serves as it is in the folder.
 STATIC = ("index.html", "style.css", "app.js")
+# What the browser's reload puts into every page on its way out.
+RELOAD_SCRIPT = '<script src="/_dev/reload.js" type="module"></script>'
 
 
 @dataclass(frozen=True, order=True)
@@ -67,7 +71,10 @@ def _pod(item: dict[str, Any]) -> Pod:
 
 
 def answers(component: str, path: str) -> list[str | None]:
-    """Return what each of the component's pods itself serves under the path; None for one that does not answer 200."""
+    """Return what each of the component's pods itself serves under the path, pages without the browser's reload.
+
+    None for one that does not answer 200.
+    """
     return [_answer(pod.name, PORTS[component], path) for pod in pods(component)]
 
 
@@ -77,7 +84,7 @@ def _answer(pod: str, port: int, path: str) -> str | None:
     result = kubectl("--namespace", NAMESPACE, "exec", pod, "--", "timeout", str(PATIENCE), "bash", "-c", ask)
     head, _, body = result.stdout.partition("\n\n")
     status = head.split(maxsplit=2)[1:2]
-    return body if result.returncode == 0 and status == ["200"] else None
+    return body.replace(RELOAD_SCRIPT, "", 1) if result.returncode == 0 and status == ["200"] else None
 
 
 def serves(checkout: Path, replicas: int = REPLICAS) -> bool:
@@ -90,10 +97,15 @@ def serves(checkout: Path, replicas: int = REPLICAS) -> bool:
 
 
 def is_rolled_out() -> bool:
-    """Tell whether each Deployment has all its pods, from its newest template, ready and available."""
+    """Tell whether each Deployment has its pods, of its newest template, ready and available, and no other is left."""
     result = kubectl("--namespace", NAMESPACE, "rollout", "status", "deployment", "--watch=false")
     lines = result.stdout.splitlines()
-    return len(lines) == len(PORTS) and all("successfully rolled out" in line for line in lines)
+    if len(lines) != DEPLOYMENTS or not all("successfully rolled out" in line for line in lines):
+        return False
+    # One that is on its way out still takes processor time, and its end changes the network's rules.
+    ends = "jsonpath={.items[*].metadata.deletionTimestamp}"
+    leaving = kubectl("--namespace", NAMESPACE, "get", "pods", "--output", ends)
+    return leaving.returncode == 0 and not leaving.stdout
 
 
 def psql(statement: str) -> str:

@@ -17,6 +17,8 @@ def copy_checkout(target: Path) -> Path:
             continue
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(CHECKOUT / name, target / name)
+    # The Python environment depends on the requirements alone, and takes a minute to make.
+    (target / ".venv").symlink_to(CHECKOUT / ".venv")
     return target
 
 
@@ -29,7 +31,7 @@ class Edits:
 
     def write(self, name: str, text: str) -> None:
         """Save text under the name, in a new file if need be."""
-        path = self._remember(name)
+        path = self.keep(name)
         path.write_text(text)
 
     def replace(self, name: str, old: str, new: str) -> str:
@@ -49,11 +51,11 @@ class Edits:
 
     def remove(self, name: str) -> None:
         """Delete the file."""
-        self._remember(name).unlink()
+        self.keep(name).unlink()
 
     def rename(self, old: str, new: str) -> None:
         """Move the file, as an editor's "rename" does."""
-        self._remember(old).rename(self._remember(new))
+        self.keep(old).rename(self.keep(new))
 
     def restore(self) -> None:
         """Put every touched file back to what it was."""
@@ -64,7 +66,8 @@ class Edits:
                 path.write_text(text)
         self._before.clear()
 
-    def _remember(self, name: str) -> Path:
+    def keep(self, name: str) -> Path:
+        """Have restore() put the file back to what it is now, whoever changes it; return its path."""
         path = self.checkout / name
         self._before.setdefault(path, path.read_text() if path.is_file() else None)
         return path

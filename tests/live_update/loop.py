@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from devenv import dashboard
 from tests.live_update import application
 
 # Seconds. A wait ends as soon as it can; these only bound it.
@@ -23,8 +24,12 @@ TAIL_LINES = 40
 class Loop:
     """One `make up`, from start() to stop(); it can be started again."""
 
-    def __init__(self, checkout: Path) -> None:
+    def __init__(self, checkout: Path, *arguments: str, replicas: int = application.REPLICAS) -> None:
+        """Prepare to run it in the checkout. arguments: for the Tiltfile. replicas: of the backend."""
         self.checkout = checkout
+        self.replicas = replicas
+        # An argument would keep the loop from following the manifests.
+        self._arguments = [*([f"--replicas={replicas}"] if replicas != application.REPLICAS else []), *arguments]
         self._log = checkout / ".devenv" / "loop.log"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -34,7 +39,7 @@ class Loop:
         # A group of its own, as a shell makes it for Ctrl-C.
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "devenv", "up"],
+                [sys.executable, "-m", "devenv", "up", "--", *self._arguments],
                 cwd=self.checkout,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -58,6 +63,12 @@ class Loop:
         if code:
             raise AssertionError(f"make up ended with {code}\n{self.tail()}")
 
+    def abandon(self) -> None:
+        """Let it end by itself, however that goes, after something of it was killed."""
+        if self._process is not None:
+            self._process.wait(STOP)
+            self._process = None
+
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Start it, and end it whatever happens."""
@@ -66,6 +77,7 @@ class Loop:
             yield
         finally:
             self.stop()
+            dashboard.stop()
 
     def is_settled(self) -> bool:
         """Tell whether Tilt has nothing left to do and every replica serves the checkout's files."""
@@ -73,7 +85,7 @@ class Loop:
         # Loading the Tiltfile comes before the resources are known.
         if len(resources) < 2 or any(not _is_well(resource["status"]) for resource in resources.values()):
             return False
-        if not application.is_rolled_out() or not application.serves(self.checkout):
+        if not application.is_rolled_out() or not application.serves(self.checkout, self.replicas):
             return False
         return application.request("GET", "/api/todos/").status == 200
 

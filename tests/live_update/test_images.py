@@ -67,6 +67,8 @@ def test_new_migration_is_applied_while_the_replicas_stay_ready(loop: Loop, edit
     def ready() -> list[tuple[str, str, bool]]:
         return [(pod.uid, pod.since, pod.ready) for pod in pods("backend")]
 
+    # Each looks at its own migrations when it is first asked, and goes by them from then on.
+    loop.until("every replica has looked at its migrations", lambda: None not in answers("backend", "readyz"))
     before = ready()
     try:
         with loop.build("migrate"):

@@ -1,13 +1,17 @@
 """`make up` again goes on where the last one ended."""
 
+import subprocess
+
 import pytest
 
-from tests.live_update.application import create_todo, pods, request, take_todo
+from tests.e2e.kubectl import CONTEXT, kubectl
+from tests.live_update.application import NAMESPACE, create_todo, pods, psql, request, take_todo
 from tests.live_update.checkout import Edits
 from tests.live_update.loop import Loop
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
+HOLDING = "FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
 COMPONENTS = ("backend", "frontend", "postgres")
 
 
@@ -40,3 +44,28 @@ def test_files_taken_back_while_it_was_away_are_served(loop: Loop, edits: Edits)
     edits.restore()
     # Waits until every replica serves the checkout's files.
     loop.start()
+
+
+def test_migration_that_failed_runs_again(loop: Loop) -> None:
+    # As another process that migrates would: the Job's pod waits for its turn, and can be ended meanwhile.
+    hold = "SELECT pg_advisory_lock(x'746F646F'::int), pg_sleep(120)"
+    inside = ["psql", "--username=postgres", "--dbname=todo", f"--command={hold}"]
+    command = ["kubectl", "--context", CONTEXT, "--namespace", NAMESPACE, "exec", "postgres-0", "--", *inside]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as holding:
+        loop.until("the lock is held", lambda: psql(f"SELECT count(*) {HOLDING}") == "1")
+        subprocess.run(["tilt", "trigger", "migrate"], capture_output=True, timeout=30, check=True)
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        loop.until("the migration waits for its turn", lambda: psql(waiting) == "1")
+        kubectl("--namespace", NAMESPACE, "delete", "pod", "--selector", "app.kubernetes.io/component=migrate")
+        loop.until("the Job has failed", lambda: job("failed") == "1")
+        psql(f"SELECT pg_terminate_backend(pid) {HOLDING}")
+        holding.wait(timeout=30)
+    loop.stop()
+    loop.start()
+    assert job("succeeded") == "1"
+
+
+def job(status: str) -> str:
+    """Return how many of the migrate Job's pods have this status; empty for none."""
+    path = f"jsonpath={{.status.{status}}}"
+    return kubectl("--namespace", NAMESPACE, "get", "job", "migrate", "--output", path).stdout
