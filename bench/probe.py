@@ -11,16 +11,17 @@ import json
 import sys
 import time
 
-# Seconds from an answer to the next request. One that comes during a reload waits and is answered right after it, so a
-# pause costs no precision there; a shorter one would take the processor that the reload needs.
-PAUSE = 0.05
+# From an answer to the next request: a share of the time that was waited so far, and so many seconds at least. It bounds
+# the error of what is told; shorter pauses would take the processor that the reload needs.
+PAUSE, LEAST_PAUSE = 0.05, 0.02
 # Seconds that one request may take.
 PATIENCE = 10
 
 
 def watch(connection: http.client.HTTPConnection, code: str, seconds: float) -> dict[str, float | int | None]:
     """Ask until the code is shown, for at most so long."""
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
+    deadline = began + seconds
     asked = lost = 0
     while time.monotonic() < deadline:
         asked += 1
@@ -33,7 +34,7 @@ def watch(connection: http.client.HTTPConnection, code: str, seconds: float) -> 
         else:
             if shown == code:
                 return {"served": time.monotonic(), "asked": asked, "lost": lost}
-        time.sleep(PAUSE)
+        time.sleep(max(LEAST_PAUSE, PAUSE * (time.monotonic() - began)))
     return {"served": None, "asked": asked, "lost": lost}
 
 
