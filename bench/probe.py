@@ -11,8 +11,8 @@ import json
 import sys
 import time
 
-# From an answer to the next request: a share of the time that was waited so far, and so many seconds at least. It bounds
-# the error of what is told; shorter pauses would take the processor that the reload needs.
+# From an answer to the next request: a share of the time that was waited so far, and so many seconds at least. Longer
+# ones would make what is told less exact, shorter ones take the processor that the reload needs.
 PAUSE, LEAST_PAUSE = 0.05, 0.02
 # Seconds that one request may take.
 PATIENCE = 10
