@@ -22,6 +22,7 @@ from warmfork.activation import Activation
 from warmfork.channel import MAXIMUM_DESCRIPTORS, Channel, Message, close_all
 from warmfork.failure import FailedApplication, Failure
 from warmfork.loader import Importer
+from warmfork.prefault import prefault
 from warmfork.settings import Settings
 from warmfork.status import Status
 
@@ -42,6 +43,8 @@ class Child:
     # Modules to import ahead of a change, and those that must wait for it. A process without any starts at once.
     ahead: tuple[str, ...] = ()
     behind: frozenset[str] = frozenset()
+    # The process that serves meanwhile; 0 if there is none.
+    sibling: int = 0
     # Serve this instead of the application.
     failure: Failure | None = None
 
@@ -85,6 +88,8 @@ class Child:
             importlib.import_module(name)
         spoilt = sorted(self.behind & set(sys.modules))
         self.channel.send("prepared", spoilt=spoilt)
+        if self.sibling:
+            prefault(self.sibling)
         message = self.channel.receive(wait=True)
         if message is None:
             _end_process(0)

@@ -361,6 +361,7 @@ class Supervisor:
     ) -> Process:
         mine, theirs = Channel.pair()
         status = Status(self._generation, serving=failure is None, failure=failure)
+        serving = self._one(Role.SERVING)
         gc.disable()
         pid = os.fork()
         if not pid:
@@ -375,6 +376,7 @@ class Supervisor:
                 status=status,
                 ahead=ahead,
                 behind=behind,
+                sibling=serving.pid if serving else 0,
                 failure=failure,
             ).run()
         gc.enable()
