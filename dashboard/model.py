@@ -174,11 +174,11 @@ class Model:
         """Ask the pods for their versions whenever that may have changed, never twice at a time."""
         while True:
             await self._ask_pods.wait()
+            # A burst of lines is one question, and replicas that still reload need the processor more.
+            await asyncio.sleep(_RETRY)
             self._ask_pods.clear()
             self._codes = await self._pods.codes(self._serving())
             self._has_changed()
-            # A burst of lines is one question.
-            await asyncio.sleep(_RETRY)
 
     async def _settle(self) -> NoReturn:
         while True:
