@@ -6,10 +6,12 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +28,9 @@ from frontend.tests.nginx_process import (
 )
 
 pytestmark = pytest.mark.nginx
+
+# In /proc/net/tcp.
+SYN_SENT = "02"
 
 
 @dataclass(frozen=True)
@@ -402,6 +407,27 @@ class TestBackendDown:
             assert_unreachable(nginx.ask("POST", "/api/todos/", b"{}"))
             assert "timed out) while connecting to upstream" in nginx.errors()
 
+    def test_one_packet_vanishes(self) -> None:
+        with ExitStack() as stack:
+            server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+            server.settimeout(PATIENCE)
+            port = server.getsockname()[1]
+            fillers = [socket.socket() for _ in range(4)]
+            for filler in fillers:
+                filler.setblocking(False)
+                filler.connect_ex(server.getsockname())
+            without_room = count_connecting(port)
+            nginx = stack.enter_context(running_nginx(port))
+            reply = stack.enter_context(ThreadPoolExecutor(1)).submit(nginx.get, "/api/todos/")
+            while count_connecting(port) <= without_room:
+                assert not reply.done()
+            # There is room now, and the kernel asks again a second after the packet that was lost.
+            for filler in fillers:
+                filler.close()
+            while not answer_once(server):
+                assert not reply.done()
+            assert reply.result(PATIENCE).status == 200
+
     @pytest.mark.parametrize("method", ("POST", "GET"))
     def test_hangs_up(self, nginx: Nginx, backend: Backend, method: str) -> None:
         backend.respond = hang_up
@@ -430,7 +456,7 @@ class TestBackendDown:
 
     def test_a_slow_answer_is_waited_for(self, nginx: Nginx, backend: Backend) -> None:
         def answer_late(handler: BaseHTTPRequestHandler) -> None:
-            # Longer than the connect timeout, and than a dead backend may take.
+            # Longer than the connect timeout.
             threading.Event().wait(3.5)
             send(handler, 200, b'{"slow":true}')
 
@@ -450,11 +476,20 @@ class TestBackendDown:
             assert nginx.get("/healthz").status == 200
 
 
-def answer_once(server: socket.socket) -> None:
+def answer_once(server: socket.socket) -> bool:
+    """Accept a connection; answer the request that comes on it, or tell that none did."""
     connection, _ = server.accept()
     with connection:
-        connection.recv(65536)
+        if not connection.recv(65536):
+            return False
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        return True
+
+
+def count_connecting(port: int) -> int:
+    """Return how many connections to a loopback port have not been accepted by the other side yet."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    return sum(row[2].endswith(f":{port:04X}") and row[3] == SYN_SENT for row in rows)
 
 
 class TestBodySize:
