@@ -94,6 +94,11 @@ class Loop:
         entries: list[dict[str, Any]] = self._resources()[resource]["status"].get("buildHistory") or []
         return entries
 
+    def log(self, resource: str) -> str:
+        """Return what Tilt has recorded of the resource's output."""
+        command = ["tilt", "logs", resource]
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
+
     def builds(self, *names: str) -> set[tuple[str, str]]:
         """Return the last updates, of all resources or some, that were no live ones: an image, a deployment."""
         resources = self._resources()

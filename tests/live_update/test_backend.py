@@ -37,6 +37,19 @@ def test_changed_string_reaches_every_replica(loop: Loop, edits: Edits) -> None:
         loop.until("every replica serves the new title", lambda: titles() == ["Saved"] * REPLICAS)
 
 
+def test_save_by_renaming_a_draft_is_one_copy(loop: Loop, edits: Edits) -> None:
+    before = loop.log("backend")
+    saved = edits.keep(MAIN)
+    draft = saved.with_name(f".{saved.name}.draft")
+    with loop.live_update("backend"):
+        draft.write_text(saved.read_text().replace(TITLE, 'title="Renamed"'))
+        draft.rename(saved)
+        loop.until("every replica serves the new title", lambda: titles() == ["Renamed"] * REPLICAS)
+    said = loop.log("backend")[len(before) :]
+    assert "Will copy 1 file(s)" in said
+    assert "Will delete" not in said
+
+
 def test_new_renamed_and_deleted_modules_reach_every_replica(loop: Loop, edits: Edits) -> None:
     def serve(module: str) -> None:
         added = f"    from app.routers import {module}\n    app.include_router({module}.router)\n"

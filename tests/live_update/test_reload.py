@@ -38,11 +38,6 @@ def code(loop: Loop) -> str:
     return source_digest(loop.checkout / "backend" / "app")
 
 
-def log(resource: str) -> str:
-    """Return what Tilt has recorded of the resource's output."""
-    return subprocess.run(["tilt", "logs", resource], capture_output=True, text=True, timeout=30, check=True).stdout
-
-
 def test_no_request_fails_while_code_changes(loop: Loop, edits: Edits) -> None:
     """Requests on new and on kept connections, all the time, through nginx."""
     judge = Judge(code(loop))
@@ -59,12 +54,12 @@ def test_no_request_fails_while_code_changes(loop: Loop, edits: Edits) -> None:
 
 
 def test_fast_lane_reaches_every_replica(loop: Loop, edits: Edits) -> None:
-    before = log("fast-lane")
+    before = loop.log("fast-lane")
     with loop.live_update("backend"):
         edits.append(MAIN, "# by the fast lane\n")
         loop.until(
             "the fast lane reports the save",
-            lambda: f"app/main.py: {REPLICAS} of {REPLICAS} replicas in " in log("fast-lane")[len(before) :],
+            lambda: f"app/main.py: {REPLICAS} of {REPLICAS} replicas in " in loop.log("fast-lane")[len(before) :],
         )
         assert application.serves(loop.checkout)
 
@@ -95,7 +90,7 @@ def test_crash_of_the_serving_process_restarts_no_container(loop: Loop) -> None:
         assert result.returncode == 0, result.stderr
     loop.until("every replica answers again", lambda: application.serves(loop.checkout))
     assert pods("backend") == before
-    assert "warmfork: the serving process ended by signal 9; starting another" in log("backend")
+    assert "warmfork: the serving process ended by signal 9; starting another" in loop.log("backend")
 
 
 def test_checkout_of_another_branch(loop: Loop, edits: Edits) -> None:
