@@ -250,6 +250,22 @@ def test_next_edit_of_a_module_is_prepared(tiny: Project, serve: Serve) -> None:
     assert len(server.reports(r"^tiny/version.py: reloaded in \d+ ms \(standby\)$")) == 2
 
 
+def test_first_edit_of_a_module_that_the_entry_alone_imports_is_prepared(shop: Project, serve: Serve) -> None:
+    server = serve(shop)
+    server.until("a process stands by", lambda: len(server.processes()) == 3)
+    shop.append("routers/items.py", "\n")
+    server.until_reloads(1)
+    assert len(server.reports(r"^shop/routers/items.py: reloaded in \d+ ms \(standby\)$")) == 1
+
+
+def test_first_edit_of_anything_else_takes_effect(shop: Project, serve: Serve) -> None:
+    server = serve(shop)
+    server.until("a process stands by", lambda: len(server.processes()) == 3)
+    shop.append("settings.py", "\n")
+    server.until_reloads(1)
+    assert server.reports("standby") == []
+
+
 def test_prepared_process_is_of_no_use_for_another_module(lattice: Project, serve: Serve) -> None:
     server = serve(lattice)
     lattice.write("leaf.py", "SEEN = {'leaf': 1}\n")

@@ -26,16 +26,24 @@ class Graph:
 
     def dependents(self, names: Iterable[str]) -> set[str]:
         """Return the modules, and all that import one of them, directly or not."""
-        importers: defaultdict[str, set[str]] = defaultdict(set)
-        for name, imported in self._imports.items():
-            for target in imported & self.modules.keys():
-                importers[target].add(name)
+        importers = self._importers()
         found, waiting = set(names), list(names)
         while waiting:
             new = importers[waiting.pop()] - found
             found |= new
             waiting += new
         return found
+
+    def outermost(self, entry: str) -> set[str]:
+        """Return the modules that the entry alone imports, such as routers."""
+        return {name for name, importers in self._importers().items() if importers - {name} == {entry}}
+
+    def _importers(self) -> defaultdict[str, set[str]]:
+        importers: defaultdict[str, set[str]] = defaultdict(set)
+        for name, imported in self._imports.items():
+            for target in imported & self.modules.keys():
+                importers[target].add(name)
+        return importers
 
     def libraries(self, entry: str) -> list[str]:
         """Return what the module and the application's modules that it leads to import from elsewhere, by name."""

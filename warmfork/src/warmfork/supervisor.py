@@ -74,6 +74,7 @@ class Supervisor:
         """Read the files and begin to watch them. Raises WatchError."""
         self._began = time.monotonic()
         self._settings = settings
+        self._entry = settings.app.partition(":")[0]
         self._listener = listener
         self._activation = activation
         self._environment = environment
@@ -184,8 +185,7 @@ class Supervisor:
     # --- start and end
 
     def _start(self) -> None:
-        entry = self._settings.app.partition(":")[0]
-        libraries = self._graph().libraries(entry)
+        libraries = self._graph().libraries(self._entry)
         self._preload([*SERVER, *libraries, *self._settings.preload])
         # Children of a former parent may have ended meanwhile.
         self._reap()
@@ -344,9 +344,10 @@ class Supervisor:
             return
         learned, self._learned = self._learned, []
         self._preload(learned)
-        if not self._settings.standby or not self._hot or self._with_role(Role.STANDBY):
+        if not self._settings.standby or self._with_role(Role.STANDBY):
             return
-        behind = self._graph().dependents(self._hot)
+        graph = self._graph()
+        behind = graph.dependents(self._hot or {self._entry, *graph.outermost(self._entry)})
         ahead = tuple(name for name in self._order if name not in behind)
         if ahead:
             self._fork(Role.STANDBY, ahead=ahead, behind=frozenset(behind))
