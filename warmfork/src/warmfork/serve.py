@@ -34,6 +34,9 @@ def _poll(settings: Settings, reason: str) -> int:
         app_dir=str(settings.app_dir),
         env_file=settings.env_file,
         reload=True,
+        # uvicorn first looks at the files after this delay, by default a quarter of a second: too late for one that is
+        # saved as soon as the application answers.
+        reload_delay=0.05,
         reload_dirs=[str(folder) for folder in settings.reload_dirs],
         reload_includes=list(settings.reload_includes) or None,
         reload_excludes=list(settings.reload_excludes) or None,
