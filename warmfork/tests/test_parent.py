@@ -245,14 +245,14 @@ def test_next_edit_of_a_module_is_prepared(tiny: Project, serve: Serve) -> None:
         tiny.write("version.py", f"VERSION = {version}\n")
         server.until_text(str(version))
         server.await_end_of(old)
-        server.until("a process stands by", lambda: len(server.processes()) == 3)
+        server.until_standby()
     server.until_reloads(3)
     assert len(server.reports(r"^tiny/version.py: reloaded in \d+ ms \(standby\)$")) == 2
 
 
 def test_first_edit_of_a_module_that_the_entry_alone_imports_is_prepared(shop: Project, serve: Serve) -> None:
     server = serve(shop)
-    server.until("a process stands by", lambda: len(server.processes()) == 3)
+    server.until_standby()
     shop.append("routers/items.py", "\n")
     server.until_reloads(1)
     assert len(server.reports(r"^shop/routers/items.py: reloaded in \d+ ms \(standby\)$")) == 1
@@ -260,7 +260,7 @@ def test_first_edit_of_a_module_that_the_entry_alone_imports_is_prepared(shop: P
 
 def test_first_edit_of_anything_else_takes_effect(shop: Project, serve: Serve) -> None:
     server = serve(shop)
-    server.until("a process stands by", lambda: len(server.processes()) == 3)
+    server.until_standby()
     shop.append("settings.py", "\n")
     server.until_reloads(1)
     assert server.reports("standby") == []
@@ -270,7 +270,7 @@ def test_prepared_process_is_of_no_use_for_another_module(lattice: Project, serv
     server = serve(lattice)
     lattice.write("leaf.py", "SEEN = {'leaf': 1}\n")
     server.until_reloads(1)
-    server.until("a process stands by", lambda: len(server.processes()) == 3)
+    server.until_standby()
     lattice.write("base.py", "SEEN = {'base': 2}\n")
     server.until_reloads(2)
     lattice.write("leaf.py", "SEEN = {'leaf': 3}\n")

@@ -131,6 +131,10 @@ class Server:
         self.until(f"{number} reloads are reported", lambda: len(self.reloaded_files()) >= number)
         assert len(self.reloaded_files()) == number, self.log
 
+    def until_standby(self) -> None:
+        """Return as soon as one process stands by beside the parent and the one that serves."""
+        self.until("a process stands by", lambda: len(self.processes()) == 3)
+
     def until_reported(self, pattern: str) -> None:
         """Return as soon as a line of warmfork's own matches the pattern."""
         self.until(f"the log says {pattern!r}", lambda: self.reports(pattern))

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 from warmfork.sources import Source, Sources
@@ -26,19 +27,19 @@ class Graph:
 
     def dependents(self, names: Iterable[str]) -> set[str]:
         """Return the modules, and all that import one of them, directly or not."""
-        importers = self._importers()
         found, waiting = set(names), list(names)
         while waiting:
-            new = importers[waiting.pop()] - found
+            new = self._importers.get(waiting.pop(), set()) - found
             found |= new
             waiting += new
         return found
 
     def outermost(self, entry: str) -> set[str]:
         """Return the modules that the entry alone imports, such as routers."""
-        return {name for name, importers in self._importers().items() if importers - {name} == {entry}}
+        return {name for name, importers in self._importers.items() if importers - {name} == {entry}}
 
-    def _importers(self) -> defaultdict[str, set[str]]:
+    @cached_property
+    def _importers(self) -> Mapping[str, set[str]]:
         importers: defaultdict[str, set[str]] = defaultdict(set)
         for name, imported in self._imports.items():
             for target in imported & self.modules.keys():
