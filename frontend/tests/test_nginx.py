@@ -395,35 +395,22 @@ class TestBackendDown:
                 answers.join()
 
     def test_packets_vanish(self) -> None:
-        # A listener whose queue is full drops what arrives.
-        with ExitStack() as stack:
-            address = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0)).getsockname()
-            for _ in range(4):
-                filler = stack.enter_context(socket.socket())
-                filler.setblocking(False)
-                filler.connect_ex(address)
-            nginx = stack.enter_context(running_nginx(address[1]))
+        with full_listener() as (server, _), running_nginx(server.getsockname()[1]) as nginx:
             assert_unreachable(nginx.get("/api/todos/"))
             assert_unreachable(nginx.ask("POST", "/api/todos/", b"{}"))
             assert "timed out) while connecting to upstream" in nginx.errors()
 
     def test_one_packet_vanishes(self) -> None:
-        with ExitStack() as stack:
-            server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        with full_listener() as (server, fillers), ExitStack() as stack:
             server.settimeout(PATIENCE)
             port = server.getsockname()[1]
-            fillers = [socket.socket() for _ in range(4)]
-            for filler in fillers:
-                filler.setblocking(False)
-                filler.connect_ex(server.getsockname())
             without_room = count_connecting(port)
             nginx = stack.enter_context(running_nginx(port))
             reply = stack.enter_context(ThreadPoolExecutor(1)).submit(nginx.get, "/api/todos/")
             while count_connecting(port) <= without_room:
                 assert not reply.done()
             # There is room now, and the kernel asks again a second after the packet that was lost.
-            for filler in fillers:
-                filler.close()
+            fillers.close()
             while not answer_once(server):
                 assert not reply.done()
             assert reply.result(PATIENCE).status == 200
@@ -474,6 +461,17 @@ class TestBackendDown:
         with running_nginx(free_port()) as nginx:
             assert nginx.get("/").status == 200
             assert nginx.get("/healthz").status == 200
+
+
+@contextmanager
+def full_listener() -> Iterator[tuple[socket.socket, ExitStack]]:
+    """Return a listener whose queue is full, so that it drops what arrives, and what makes room when it is closed."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server, ExitStack() as fillers:
+        for _ in range(4):
+            filler = fillers.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(server.getsockname())
+        yield server, fillers
 
 
 def answer_once(server: socket.socket) -> bool:
