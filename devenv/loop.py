@@ -10,6 +10,7 @@ from devenv.progress import report, say
 _PIDFILE = paths.STATE / "tilt.pid"
 _TILT_PORT = 10350
 _STOP_SECONDS = 20
+_PERSONAL_SETTINGS = paths.CHECKOUT / "backend" / ".env"
 
 
 def up(arguments: list[str]) -> int:
@@ -19,6 +20,9 @@ def up(arguments: list[str]) -> int:
             "tilt up", f"{holder} already listens on port {_TILT_PORT}", "use that one, or stop it first: make down"
         )
     _forget_failed_migration()
+    # Tilt copies only what is there: an empty file also clears away one that a pod still has.
+    if not _PERSONAL_SETTINGS.exists():
+        _PERSONAL_SETTINGS.touch()
     say(f"Logs, state, saves: {dashboard.ADDRESS}   Page: {cluster.PAGE}   API: {cluster.PAGE}/api/docs")
     say("Ctrl-C stops Tilt; the application and the dashboard stay until make down.")
     code = interactive(["tilt", "up", *arguments], cwd=paths.CHECKOUT, pidfile=_PIDFILE)

@@ -87,11 +87,15 @@ def _answer(pod: str, port: int, path: str) -> str | None:
     return body.replace(RELOAD_SCRIPT, "", 1) if result.returncode == 0 and status == ["200"] else None
 
 
+def versions(key: str) -> list[str | None]:
+    """Return what each backend pod tells of itself: its "code", its "commit". None for one that does not answer."""
+    return [json.loads(answer)[key] if answer else None for answer in answers("backend", "version")]
+
+
 def serves(checkout: Path, replicas: int = REPLICAS) -> bool:
     """Tell whether there are as many backend replicas, and all pods serve exactly the files of the checkout."""
     code = source_digest(checkout / "backend" / "app")
-    versions = [json.loads(answer)["code"] if answer else None for answer in answers("backend", "version")]
-    return versions == [code] * replicas and all(
+    return versions("code") == [code] * replicas and all(
         answers("frontend", name) == [(checkout / "frontend" / name).read_text()] * REPLICAS for name in STATIC
     )
 

@@ -1,6 +1,5 @@
 """What sets the loop apart: no failed request, the fast lane, crashes that cost no container, a page that follows."""
 
-import json
 import os
 import signal
 import subprocess
@@ -18,7 +17,7 @@ from bench.replicas import PAGE, RATE, read_answer
 from bench.saves import Mode
 from tests.e2e.kubectl import kubectl
 from tests.live_update import application
-from tests.live_update.application import NAMESPACE, REPLICAS, answers, pods
+from tests.live_update.application import NAMESPACE, REPLICAS, pods
 from tests.live_update.checkout import Edits
 from tests.live_update.loop import Loop
 
@@ -120,30 +119,20 @@ def test_checkout_of_another_branch(loop: Loop, edits: Edits) -> None:
 
 
 def test_personal_settings_reach_every_replica(loop: Loop, edits: Edits) -> None:
-    def commits() -> list[str | None]:
-        return [json.loads(answer)["commit"] if answer else None for answer in answers("backend", "version")]
+    def until_served(commit: str) -> None:
+        expected = [commit] * REPLICAS
+        loop.until(f"every replica has {expected}", lambda: application.versions("commit") == expected)
 
-    def is_marked() -> bool:
-        template = "jsonpath={.spec.template.metadata.annotations}"
-        found = kubectl("--namespace", NAMESPACE, "get", "deployment/backend", "--output", template)
-        return "todo/settings" in found.stdout
-
-    # That it comes or goes takes an image: Tilt is told which files to copy, and that they exist.
-    with loop.build("backend"):
-        edits.write("backend/.env", "COMMIT=first\n")
-    assert commits() == ["first"] * REPLICAS
-    assert is_marked()
-    before, builds = pods("backend"), loop.builds("backend")
-    edits.write("backend/.env", "COMMIT=second\n")
-    loop.until("every replica has the new setting", lambda: commits() == ["second"] * REPLICAS)
-    # Tilt reads the Tiltfile again, and finds nothing to do.
-    loop.until("Tilt is done", loop.is_settled)
-    assert (pods("backend"), loop.builds("backend")) == (before, builds)
-    with loop.build("backend"):
-        edits.restore()
-    assert commits() == ["dev"] * REPLICAS
-    # Or the next `make up` would clear it away, at the price of a rollout.
-    loop.until("no mark of it is left", lambda: not is_marked())
+    for commit in ("first", "second"):
+        with loop.live_update("backend"):
+            edits.write("backend/.env", f"COMMIT={commit}\n")
+            until_served(commit)
+    with loop.live_update("backend"):
+        edits.remove("backend/.env")
+        until_served("dev")
+    with loop.live_update("backend"):
+        edits.write("backend/.env", "COMMIT=third\n")
+        until_served("third")
 
 
 def test_open_page_follows_what_is_saved(loop: Loop, edits: Edits) -> None:
