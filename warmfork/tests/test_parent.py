@@ -291,6 +291,19 @@ def test_imports_that_no_statement_shows_are_prepared_for(tiny: Project, serve: 
         server.until("nothing is under way", lambda: len(server.processes()) in {2, 3})
 
 
+def test_entry_that_reads_files_as_it_is_imported(tiny: Project, serve: Serve) -> None:
+    """As one that tells which code runs by a digest of all files. A standby that has imported it knows the old ones."""
+    tiny.write("command.py", "0\n")
+    tiny.append("main.py", "\nVERSION = Path(__file__).with_name('command.py').read_text().strip()\n")
+    server = serve(tiny)
+    for number in range(1, 4):
+        old = server.get("/process").json["pid"]
+        tiny.write("command.py", f"{number}\n")
+        server.until_text(str(number))
+        server.await_end_of(old)
+        server.until_standby()
+
+
 def test_without_standby_two_processes_are_all(tiny: Project, serve: Serve) -> None:
     server = serve(tiny, "--no-standby")
     for version in range(1, 6):

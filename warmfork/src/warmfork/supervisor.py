@@ -347,7 +347,8 @@ class Supervisor:
         if not self._settings.standby or self._with_role(Role.STANDBY):
             return
         graph = self._graph()
-        behind = graph.dependents(self._hot or {self._entry, *graph.outermost(self._entry)})
+        # The entry in any case: it may read what it does not import, such as a digest of all files.
+        behind = graph.dependents({self._entry, *(self._hot or graph.outermost(self._entry))})
         ahead = tuple(name for name in self._order if name not in behind)
         if ahead:
             self._fork(Role.STANDBY, ahead=ahead, behind=frozenset(behind))
