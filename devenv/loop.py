@@ -1,16 +1,19 @@
 """`tilt up` and what keeps it company: start, stop, state, logs."""
 
+import contextlib
 import signal
 
 from devenv import cluster, dashboard, paths
 from devenv.failure import Failure
-from devenv.process import end, interactive, pid_of, succeeds
+from devenv.process import end, interactive, output, pid_of, succeeds
 from devenv.progress import report, say
 
 _PIDFILE = paths.STATE / "tilt.pid"
 _TILT_PORT = 10350
 _STOP_SECONDS = 20
-_PERSONAL_SETTINGS = paths.CHECKOUT / "backend" / ".env"
+_KUBECTL = ["kubectl", "--context", cluster.CONTEXT, "--namespace", "todo"]
+# Where the Tiltfile has each folder copied to; the component and its container have the folder's name.
+_SYNCED = {"backend": "/app", "frontend": "/usr/share/nginx/html"}
 
 
 def up(arguments: list[str]) -> int:
@@ -20,9 +23,7 @@ def up(arguments: list[str]) -> int:
             "tilt up", f"{holder} already listens on port {_TILT_PORT}", "use that one, or stop it first: make down"
         )
     _forget_failed_migration()
-    # Tilt copies only what is there: an empty file also clears away one that a pod still has.
-    if not _PERSONAL_SETTINGS.exists():
-        _PERSONAL_SETTINGS.touch()
+    _remove_leftovers()
     say(f"Logs, state, saves: {dashboard.ADDRESS}   Page: {cluster.PAGE}   API: {cluster.PAGE}/api/docs")
     say("Ctrl-C stops Tilt; the application and the dashboard stay until make down.")
     code = interactive(["tilt", "up", *arguments], cwd=paths.CHECKOUT, pidfile=_PIDFILE)
@@ -61,7 +62,21 @@ def logs() -> int:
 def _forget_failed_migration() -> None:
     """Delete a migrate Job that has not succeeded: Tilt applies it again as it is, and Kubernetes runs no Job twice."""
     unsuccessful = ["--field-selector", "status.successful=0", "--selector", "app.kubernetes.io/component=migrate"]
-    succeeds(["kubectl", "--context", cluster.CONTEXT, "--namespace", "todo", "delete", "job", *unsuccessful])
+    succeeds([*_KUBECTL, "delete", "job", *unsuccessful])
+
+
+def _remove_leftovers() -> None:
+    """Delete what has gone from the checkout since it was copied into running pods: Tilt's initial sync only adds."""
+    for component, folder in _SYNCED.items():
+        selector = f"app.kubernetes.io/component={component}"
+        for pod in output([*_KUBECTL, "get", "pods", "--selector", selector, "--output", "name"]).split():
+            inside = [*_KUBECTL, "exec", pod, "--container", component, "--"]
+            # One that cannot be asked does not run, and begins with its image's files.
+            with contextlib.suppress(Failure):
+                files = output([*inside, "find", folder, "-type", "f", "-not", "-name", "*.pyc", "-printf", "%P\n"])
+                names = [name for name in files.splitlines() if not (paths.CHECKOUT / component / name).is_file()]
+                if names:
+                    output([*inside, "rm", "--force", "--", *(f"{folder}/{name}" for name in names)])
 
 
 def _answers() -> bool:

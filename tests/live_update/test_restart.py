@@ -5,7 +5,17 @@ import subprocess
 import pytest
 
 from tests.e2e.kubectl import CONTEXT, kubectl
-from tests.live_update.application import NAMESPACE, REPLICAS, create_todo, pods, psql, request, take_todo, versions
+from tests.live_update.application import (
+    NAMESPACE,
+    REPLICAS,
+    answers,
+    create_todo,
+    pods,
+    psql,
+    request,
+    take_todo,
+    versions,
+)
 from tests.live_update.checkout import Edits
 from tests.live_update.loop import Loop
 
@@ -39,14 +49,18 @@ def test_files_taken_back_while_it_was_away_are_served(loop: Loop, edits: Edits)
     loop.start()
     edits.replace("backend/app/main.py", 'title="Todo API"', 'title="Taken back while away"')
     edits.append("frontend/style.css", "/* taken back while away */\n")
-    edits.write("backend/.env", "COMMIT=away\n")
-    loop.until("the save is served", lambda: loop.is_settled() and versions("commit") == ["away"] * REPLICAS)
+    edits.write("backend/app/added.py", "ADDED = True\n")
+    edits.write("backend/.env", "COMMIT=added\n")
+    edits.write("frontend/added.css", "/* added */\n")
+    loop.until("the save is served", loop.is_settled)
+    loop.until("the settings are there", lambda: versions("commit") == ["added"] * REPLICAS)
+    loop.until("the style sheet is there", lambda: answers("frontend", "added.css") == ["/* added */\n"] * REPLICAS)
     loop.stop()
     edits.restore()
-    edits.remove("backend/.env")
     # Waits until every replica serves the checkout's files.
     loop.start()
-    loop.until("the settings are gone", lambda: versions("commit") == ["dev"] * REPLICAS)
+    assert versions("commit") == ["dev"] * REPLICAS
+    assert answers("frontend", "added.css") == [None] * REPLICAS
 
 
 def test_migration_that_failed_runs_again(loop: Loop) -> None:
