@@ -45,6 +45,16 @@ def reload_several_times(project: Project, server: Server) -> None:
         server.until_text(str(number))
 
 
+def save_beside_standbys(project: Project, server: Server, name: str, text: str) -> None:
+    """Save the file three times, with 1, 2 and 3 in the text; before each next time another process stands by."""
+    for number in range(1, 4):
+        old = server.get("/process").json["pid"]
+        project.write(name, text.format(number))
+        server.until_text(str(number))
+        server.await_end_of(old)
+        server.until_standby()
+
+
 def test_libraries_are_imported_once(tiny: Project, library: Path, serve: Serve) -> None:
     (library / "heavy.py").write_text(RECORDED.format("heavy"))
     tiny.append("version.py", "import heavy\n")
@@ -240,12 +250,7 @@ def test_changed_requirements(tiny: Project, tmp_path: Path, serve: Serve) -> No
 
 def test_next_edit_of_a_module_is_prepared(tiny: Project, serve: Serve) -> None:
     server = serve(tiny)
-    for version in range(1, 4):
-        old = server.get("/process").json["pid"]
-        tiny.write("version.py", f"VERSION = {version}\n")
-        server.until_text(str(version))
-        server.await_end_of(old)
-        server.until_standby()
+    save_beside_standbys(tiny, server, "version.py", "VERSION = {}\n")
     server.until_reloads(3)
     assert len(server.reports(r"^tiny/version.py: reloaded in \d+ ms \(standby\)$")) == 2
 
@@ -295,13 +300,7 @@ def test_entry_that_reads_files_as_it_is_imported(tiny: Project, serve: Serve) -
     """As one that tells which code runs by a digest of all files. A standby that has imported it knows the old ones."""
     tiny.write("command.py", "0\n")
     tiny.append("main.py", "\nVERSION = Path(__file__).with_name('command.py').read_text().strip()\n")
-    server = serve(tiny)
-    for number in range(1, 4):
-        old = server.get("/process").json["pid"]
-        tiny.write("command.py", f"{number}\n")
-        server.until_text(str(number))
-        server.await_end_of(old)
-        server.until_standby()
+    save_beside_standbys(tiny, serve(tiny), "command.py", "{}\n")
 
 
 def test_without_standby_two_processes_are_all(tiny: Project, serve: Serve) -> None:
