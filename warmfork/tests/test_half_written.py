@@ -1,6 +1,9 @@
 """A file that is read while another tool is writing it."""
 
 import base64
+import contextlib
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,8 @@ from typing import Any
 import pytest
 
 from warmfork.control import Control, Outcome
+from warmfork.reading import BeingWrittenError, read_whole
+from warmfork.sources import Sources
 from warmfork.watcher import Watcher
 
 
@@ -53,6 +58,53 @@ def test_watcher_tells_the_end_of_it(file: Path, watcher: Watcher) -> None:
     assert not watcher.is_being_written(file)
     assert watcher.read() == {file}
     assert watcher.read() == set()
+
+
+def test_snapshot_waits_for_the_end_of_it(file: Path) -> None:
+    """The event that says "look" may be that of the save before, and a file that was just truncated is a half."""
+    sources = Sources([file.parent], [], (), ())
+    with file.open("w") as writing:
+        assert sources.refresh([file]) == set()
+        assert not sources.is_complete
+        writing.write("VERSION = 1\n")
+        writing.flush()
+        assert sources.refresh([]) == set()
+    assert sources.refresh([]) == {file}
+    assert sources.is_complete
+    source = sources.get(file)
+    assert source is not None
+    assert source.content == b"VERSION = 1\n"
+
+
+def test_file_that_is_always_open_for_writing_is_taken_as_it_is(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = Sources([file.parent], [], (), ())
+    with file.open("a") as writing:
+        writing.write("# more\n")
+        writing.flush()
+        assert sources.refresh([file]) == set()
+        monkeypatch.setattr("warmfork.sources._LONGEST_WRITE", 0.0)
+        assert sources.refresh([]) == {file}
+
+
+def test_writer_waits_for_a_reader(file: Path) -> None:
+    """Each content that is read was written as a whole."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    texts = ("a" * 2_000, "b" * 2_000)
+
+    def write() -> None:
+        for number in range(200):
+            file.write_text(texts[number % 2])
+
+    file.write_text(texts[0])
+    writer = threading.Thread(target=write)
+    writer.start()
+    read = set()
+    while writer.is_alive():
+        with contextlib.suppress(BeingWrittenError):
+            read.add(read_whole(file))
+    writer.join()
+    signal.signal(signal.SIGIO, before)
+    assert read <= {text.encode() for text in texts}
 
 
 def test_half_of_an_older_content_is_not_taken_for_a_newer_one(tmp_path: Path, file: Path, watcher: Watcher) -> None:

@@ -8,13 +8,20 @@ import ast
 import fnmatch
 import hashlib
 import marshal
+import signal
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import CodeType
 
+from warmfork.reading import BeingWrittenError, read_whole
 from warmfork.watcher import files_below, is_skipped
+
+# Seconds; a file that somebody has had open for writing for so long is taken as it is, for a log or a database is
+# never complete.
+_LONGEST_WRITE = 1.0
 
 
 @dataclass(frozen=True)
@@ -41,10 +48,20 @@ class Sources:
     """A snapshot of the files that cause a reload."""
 
     def __init__(
-        self, trees: list[Path], folders: list[Path], includes: Iterable[str], excludes: Iterable[str]
+        self,
+        trees: list[Path],
+        folders: list[Path],
+        includes: Iterable[str],
+        excludes: Iterable[str],
     ) -> None:
-        """Read and compile what is there. Of folders only the files directly in them count, and no Python files."""
+        """Read and compile what is there. Of folders only the files directly in them count, and no Python files.
+
+        From now on this process ignores SIGIO.
+        """
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
         self.trees = trees
+        # Files that somebody was writing when they were last looked at, and since when.
+        self._unfinished: dict[Path, float] = {}
         self._folders = folders
         self._includes = tuple(includes)
         self._excludes = tuple(excludes)
@@ -54,13 +71,17 @@ class Sources:
         self.refresh(path for folder in folders for path in folder.iterdir() if path.is_file())
 
     def refresh(self, paths: Iterable[Path]) -> set[Path]:
-        """Read the files again; return those whose content is not what it was, appeared or disappeared."""
+        """Read the files again; return those whose content is not what it was, appeared or disappeared.
+
+        A file that somebody is writing is left as it was, and read by a later call, whatever that is called with.
+        """
         changed = set()
-        for path in self._with_links(paths):
-            for known in [known for known in self._files if path in known.parents]:
-                # A folder was moved away or deleted.
-                changed |= self._update(known)
-            if self.concerns(path):
+        paths = self._with_links({*paths, *self._unfinished})
+        # Told of a path that is no known file: a new one, or a folder that was moved or deleted with what was in it.
+        if unknown := paths - self._files.keys():
+            paths |= {known for known in self._files if not unknown.isdisjoint(known.parents)}
+        for path in paths:
+            if path in self._files or self.concerns(path):
                 changed |= self._update(path)
         return changed
 
@@ -82,6 +103,11 @@ class Sources:
         folders = list(path.parents)
         tree = next((tree for tree in self.trees if tree in folders), None)
         return tree is not None and not any(is_skipped(folder) for folder in folders[: folders.index(tree)])
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no file was being written when refresh() looked at it."""
+        return not self._unfinished
 
     def get(self, path: Path) -> Source | None:
         """Return the file as last seen."""
@@ -126,8 +152,12 @@ class Sources:
         self._links.discard(path)
         if path.is_symlink():
             self._links.add(path)
+        since = self._unfinished.pop(path, time.monotonic())
         try:
-            content = path.read_bytes()
+            content = path.read_bytes() if time.monotonic() - since > _LONGEST_WRITE else read_whole(path)
+        except BeingWrittenError:
+            self._unfinished[path] = since
+            return set()
         except OSError:
             return {path} if self._files.pop(path, None) else set()
         digest = hashlib.sha256(content).digest()

@@ -31,6 +31,8 @@ from warmfork.watcher import Watcher, WatchError
 
 # Seconds after a reload in which the processor belongs to the requests that waited for it.
 _REST = 0.15
+# Seconds until a file that somebody was writing is looked at again, should its end not be told.
+_UNFINISHED = 0.02
 # Seconds without a further change that end an installation of packages.
 _INSTALLATION = 0.5
 # Seconds beyond its graceful time in which a process that leaves must have ended.
@@ -256,16 +258,23 @@ class Supervisor:
                 self._later("look", 0.0, self._look)
         if any(self._packages.concerns(path) for path in paths):
             self._later("packages", _INSTALLATION, self._compare_packages)
-        if changed := self._sources.refresh(paths):
+        if changed := self._refresh(paths):
             self._change(changed, began)
 
     def reload(self, paths: set[Path], answer: Callable[[Outcome], None]) -> None:
         """Take notice of changed files, and answer when their effect is known."""
         began = time.monotonic()
-        if changed := self._sources.refresh(paths):
+        if changed := self._refresh(paths):
             self._change(changed, began, answer)
         else:
             answer(Outcome("unchanged"))
+
+    def _refresh(self, paths: set[Path]) -> set[Path]:
+        """Read the files again; return those that have changed."""
+        changed = self._sources.refresh(paths)
+        if not self._sources.is_complete:
+            self._later("look", _UNFINISHED, self._look)
+        return changed
 
     def _change(self, changed: set[Path], began: float, answer: Callable[[Outcome], None] | None = None) -> None:
         if self._stopping:
@@ -390,7 +399,7 @@ class Supervisor:
     def _leave_parenthood(self) -> None:
         """In a child: let go of what belongs to the parent."""
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGIO):
             signal.signal(number, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         descriptors = [key.fd for key in self._selector.get_map().values()]
