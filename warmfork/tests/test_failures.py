@@ -11,7 +11,7 @@ from sample_project import Project
 from warmfork_server import Serve
 
 KEPT = "not reloaded, the old code serves on$"
-LOST = "not reloaded, nothing serves$"
+LOST = "not reloaded, nothing serves; http://127.0.0.1:[0-9]+ shows why$"
 
 BROKEN = {
     "syntax": ("VERSION = = 1\n", "SyntaxError: invalid syntax"),

@@ -3,7 +3,7 @@
 import sys
 
 from sample_project import Project
-from warmfork_server import Server
+from warmfork_server import Server, unused_port
 
 WITHOUT_INOTIFY = """
 import sys
@@ -19,7 +19,7 @@ if __name__ == "__main__":
 
 
 def test_reload_by_polling(tiny: Project) -> None:
-    server = Server(tiny, prefix=(sys.executable, "-c", WITHOUT_INOTIFY))
+    server = Server(tiny, prefix=(sys.executable, "-c", WITHOUT_INOTIFY), port=unused_port())
     try:
         server.until_reported("^no inotify instance is left; ")
         server.until("it answers", lambda: answers(server, "0"))

@@ -105,10 +105,11 @@ def test_inherited_descriptor(tiny: Project, serve: Serve) -> None:
         server.until("the new code answers", lambda: kept.get().text == "1")
 
 
-def test_port_of_any_number(tiny: Project, serve: Serve) -> None:
-    server = serve(tiny, "--port", "0")
-    (report,) = server.reports("^serving ")
-    port = int(report.partition("http://127.0.0.1:")[2].split()[0])
+def test_port_that_is_given(tiny: Project, serve: Serve) -> None:
+    """All other tests let the kernel choose one."""
+    port = unused_port()
+    server = serve(tiny, port=port)
+    assert server.reports(f"^serving tiny.main:app on http://127.0.0.1:{port} ")
     with Connection(port) as kept:
         assert kept.get().text == "0"
         tiny.replace("version.py", "0", "1")

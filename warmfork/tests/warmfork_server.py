@@ -2,8 +2,8 @@
 
 import json
 import os
-import random
 import re
+import secrets
 import signal
 import socket
 import subprocess
@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from sample_project import Project
 
 SOURCE = Path(__file__).parents[1] / "src"
 STATUS = "/_warmfork"
+# The line that ends the start, well or not, with the address.
+STARTED = re.compile(r"(?m)^warmfork: .*(?:serving .* on|nothing serves;) (\S+) ")
 
 
 @dataclass(frozen=True)
@@ -43,15 +46,16 @@ class Server:
         environment: Mapping[str, str] | None = None,
         prefix: Iterable[str] = (sys.executable,),
         file_descriptors: tuple[int, ...] = (),
+        port: int = 0,
         status_path: str | None = STATUS,
         access_log: bool = False,
     ) -> None:
         self.project = project
-        self.port = unused_port()
+        self._port = port
         self._output = project.directory.with_suffix(".log")
         defaults = {
             "--host": "127.0.0.1",
-            "--port": str(self.port),
+            "--port": str(port),
             "--reload-dir": project.package,
             "--status-path": status_path,
         }
@@ -79,7 +83,12 @@ class Server:
 
     def await_start(self) -> None:
         """Return when the application serves, or the page about its failure."""
-        self.until("the server has started", lambda: re.search(r"(?m)^warmfork: serving|nothing serves$", self.log))
+        self.until("the server has started", lambda: re.search(STARTED, self.log))
+
+    @cached_property
+    def port(self) -> int:
+        """The port of its address, which the kernel has chosen unless an option did."""
+        return self._port or int(re.findall(STARTED, self.log)[0].rpartition(":")[2])
 
     @property
     def log(self) -> str:
@@ -181,9 +190,9 @@ Serve = Callable[..., Server]
 
 
 def unused_port() -> int:
-    """Return a port that nothing listens on and that no outgoing connection is given."""
+    """Return a port that nothing listens on and that no outgoing connection is given, for what cannot choose one."""
     while True:
-        port = random.randrange(20_000, 30_000)  # noqa: S311
+        port = 20_000 + secrets.randbelow(10_000)
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)):
                 return port

@@ -490,7 +490,8 @@ class Supervisor:
         self._failure = failure = failure.about(tuple(_name(path) for path in sorted(self._changed)))
         serving = self._one(Role.SERVING)
         goes_on = serving is not None and not serving.is_fallback
-        _log(f"{self._files()}: not reloaded, {'the old code serves on' if goes_on else 'nothing serves'}")
+        kept = "the old code serves on" if goes_on else f"nothing serves; {_place(self._listener)} shows why"
+        _log(f"{self._files()}: not reloaded, {kept}")
         _print(failure.traceback)
         self._changed.clear()
         self._answer(Outcome("failed", failure.error))
