@@ -33,6 +33,7 @@ def save_version(project: Project, server: Server, version: int) -> None:
     server.until_text(str(version))
 
 
+@pytest.mark.core
 def test_idle_connections_are_kept(tiny: Project, serve: Serve) -> None:
     server = serve(tiny, *HOLDING)
     with ExitStack() as stack:

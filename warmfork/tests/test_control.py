@@ -51,6 +51,7 @@ def test_socket_is_private(path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+@pytest.mark.core
 def test_change_is_served_when_the_reply_comes(tiny: Project, server: Server, channel: ControlChannel) -> None:
     for number in range(1, 11):
         reply = channel.apply(version(tiny, number), number=number)
@@ -159,25 +160,25 @@ def test_status(tiny: Project, server: Server, channel: ControlChannel) -> None:
     assert all(process["pss_bytes"] > 1 << 20 for process in (roles["parent"], roles["serving"]))
 
 
-@pytest.mark.parametrize(
-    ("request_", "error"),
-    (
-        ({"op": "hello", "protocol": 1, "token": "short"}, "token"),
-        ({"op": "hello", "protocol": 1}, "token"),
-        ({"op": "hello", "protocol": 1, "token": 10**40}, "token"),
-        ({"op": "hello", "protocol": 2, "token": TOKEN}, "protocol"),
-        ({"op": "hello", "token": TOKEN}, "protocol"),
-        ({"op": "apply", "id": 1, "changes": []}, "hello"),
-        ({"op": "status"}, "hello"),
-    ),
+STRANGERS: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"op": "hello", "protocol": 1, "token": "short"}, "token"),
+    ({"op": "hello", "protocol": 1}, "token"),
+    ({"op": "hello", "protocol": 1, "token": 10**40}, "token"),
+    ({"op": "hello", "protocol": 2, "token": TOKEN}, "protocol"),
+    ({"op": "hello", "token": TOKEN}, "protocol"),
+    ({"op": "apply", "id": 1, "changes": []}, "hello"),
+    ({"op": "status"}, "hello"),
 )
-def test_stranger_is_refused(request_: dict[str, Any], error: str, server: Server, path: Path) -> None:
-    with ControlChannel(path) as channel:
-        reply = channel.ask(**request_)
-        assert reply["ok"] is False
-        assert error in reply["error"]
-        with pytest.raises(ConnectionError):
-            channel.reply()
+
+
+def test_stranger_is_refused(server: Server, path: Path, subtests: pytest.Subtests) -> None:
+    for request, error in STRANGERS:
+        with subtests.test(request=request), ControlChannel(path) as channel:
+            reply = channel.ask(**request)
+            assert reply["ok"] is False
+            assert error in reply["error"]
+            with pytest.raises(ConnectionError):
+                channel.reply()
     assert server.text() == "0"
 
 
@@ -201,42 +202,45 @@ def test_second_sender_is_refused_while_the_first_is_there(
     server.until("the other sender is let in", is_let_in)
 
 
-@pytest.mark.parametrize(
-    "target",
-    (
-        "{project}/outside.py",
-        "{project}/tiny-not/main.py",
-        "/etc/passwd",
-        "{package}/../outside.py",
-        "{package}",
-        "{package}/",
-        "{package}/..",
-        "tiny/version.py",
-        "version.py",
-        "",
-        "{package}/linked.py",
-        "{package}/linked/main.py",
-        "{package}/nul\0.py",
-    ),
+REFUSED_PATHS = (
+    "{project}/outside.py",
+    "{project}/tiny-not/main.py",
+    "/etc/passwd",
+    "{package}/../outside.py",
+    "{package}",
+    "{package}/",
+    "{package}/..",
+    "tiny/version.py",
+    "version.py",
+    "",
+    "{package}/linked.py",
+    "{package}/linked/main.py",
+    "{package}/nul\0.py",
 )
+
+
 @pytest.mark.parametrize("delete", (False, True), ids=("write", "delete"))
-def test_path_is_refused(target: str, delete: bool, tiny: Project, server: Server, channel: ControlChannel) -> None:
+def test_path_is_refused(
+    delete: bool, tiny: Project, server: Server, channel: ControlChannel, subtests: pytest.Subtests
+) -> None:
     outside = tiny.directory / "outside"
     outside.mkdir()
     (outside / "main.py").write_text("before")
     (tiny.directory / "outside.py").write_text("before")
     tiny.path("linked.py").symlink_to(outside / "main.py")
     tiny.path("linked").symlink_to(outside)
-    name = target.format(project=tiny.directory, package=tiny.path(""))
-    change = {"path": name, "deleted": True} if delete else {"path": name, "content": ""}
-    reply = channel.apply(version(tiny, 1), change, number=5)
-    assert reply.keys() == {"id", "ok", "error"}
-    assert (reply["id"], reply["ok"]) == (5, False)
-    assert reply["error"].startswith("refused: ")
-    # Nothing of the batch was written.
-    assert server.text() == "0"
-    assert tiny.path("version.py").read_text().endswith("VERSION = 0\n")
-    assert (outside / "main.py").read_text() == (tiny.directory / "outside.py").read_text() == "before"
+    for target in REFUSED_PATHS:
+        with subtests.test(target=target):
+            name = target.format(project=tiny.directory, package=tiny.path(""))
+            change = {"path": name, "deleted": True} if delete else {"path": name, "content": ""}
+            reply = channel.apply(version(tiny, 1), change, number=5)
+            assert reply.keys() == {"id", "ok", "error"}
+            assert (reply["id"], reply["ok"]) == (5, False)
+            assert reply["error"].startswith("refused: ")
+            # Nothing of the batch was written.
+            assert server.text() == "0"
+            assert tiny.path("version.py").read_text().endswith("VERSION = 0\n")
+            assert (outside / "main.py").read_text() == (tiny.directory / "outside.py").read_text() == "before"
     assert channel.apply(version(tiny, 2))["outcome"] == "reloaded"
 
 
@@ -252,71 +256,64 @@ def test_size_is_limited(tiny: Project, server: Server, channel: ControlChannel)
     assert server.text() == "1"
 
 
-@pytest.mark.parametrize(
-    "changes",
-    (
-        None,
-        [],
-        {},
-        "text",
-        ["text"],
-        [{}],
-        [{"path": 1, "content": ""}],
-        [{"path": "{file}"}],
-        [{"path": "{file}", "content": None}],
-        [{"path": "{file}", "content": "not base64!"}],
-        [{"path": "{file}", "content": 7}],
-        [{"path": "{file}", "deleted": False}],
-        [{"path": "{file}", "deleted": "yes"}],
-    ),
+MALFORMED_CHANGES: tuple[Any, ...] = (
+    None,
+    [],
+    {},
+    "text",
+    ["text"],
+    [{}],
+    [{"path": 1, "content": ""}],
+    [{"path": "{file}"}],
+    [{"path": "{file}", "content": None}],
+    [{"path": "{file}", "content": "not base64!"}],
+    [{"path": "{file}", "content": 7}],
+    [{"path": "{file}", "deleted": False}],
+    [{"path": "{file}", "deleted": "yes"}],
 )
+
+
 def test_malformed_changes_are_refused(
-    changes: object,
-    tiny: Project,
-    server: Server,
-    channel: ControlChannel,
+    tiny: Project, server: Server, channel: ControlChannel, subtests: pytest.Subtests
 ) -> None:
-    file = str(tiny.path("version.py"))
-    if isinstance(changes, list):
-        changes = [
-            {key: file if value == "{file}" else value for key, value in change.items()}
-            if isinstance(change, dict)
-            else change
-            for change in changes
-        ]
-    reply = channel.ask(op="apply", id=9, changes=changes)
-    assert (reply["id"], reply["ok"]) == (9, False)
-    assert channel.apply(version(tiny, 1))["outcome"] == "reloaded"
-    assert server.text() == "1"
+    for number, changes in enumerate(MALFORMED_CHANGES, start=1):
+        with subtests.test(changes=changes):
+            # Put in as text, for a change may be anything.
+            named = json.loads(json.dumps(changes).replace("{file}", str(tiny.path("version.py"))))
+            reply = channel.ask(op="apply", id=9, changes=named)
+            assert (reply["id"], reply["ok"]) == (9, False)
+            assert channel.apply(version(tiny, number))["outcome"] == "reloaded"
+            assert server.text() == str(number)
 
 
-@pytest.mark.parametrize(
-    "garbage",
-    (
-        b"GET / HTTP/1.1\r\n",
-        b"\n",
-        b"{\n",
-        b"[]\n",
-        b"null\n",
-        b'"hello"\n',
-        b"\xff\xfe\n",
-        b"[" * 100_000 + b"\n",
-        b'{"op": "none"}\n',
-        b'{"op": ["hello"]}\n',
-        b'{"op": "hello", "protocol": 1, "token": "' + b"\\ud800" * 40 + b'"}\n',
-        b'{"op": "apply", "id": NaN, "changes": []}\n',
-    ),
+GARBAGE = (
+    b"GET / HTTP/1.1\r\n",
+    b"\n",
+    b"{\n",
+    b"[]\n",
+    b"null\n",
+    b'"hello"\n',
+    b"\xff\xfe\n",
+    b"[" * 100_000 + b"\n",
+    b'{"op": "none"}\n',
+    b'{"op": ["hello"]}\n',
+    b'{"op": "hello", "protocol": 1, "token": "' + b"\\ud800" * 40 + b'"}\n',
+    b'{"op": "apply", "id": NaN, "changes": []}\n',
 )
+
+
 def test_garbage_is_answered_and_harms_nobody(
-    garbage: bytes, tiny: Project, server: Server, path: Path, channel: ControlChannel
+    tiny: Project, server: Server, path: Path, channel: ControlChannel, subtests: pytest.Subtests
 ) -> None:
-    with ControlChannel(path) as stranger:
-        stranger.send(garbage)
-        assert stranger.reply()["ok"] in {True, False}
-    channel.send(garbage)
-    assert channel.reply()["ok"] is False
-    assert channel.apply(version(tiny, 1))["outcome"] == "reloaded"
-    assert server.text() == "1"
+    for number, garbage in enumerate(GARBAGE, start=1):
+        with subtests.test(garbage=garbage[:40]):
+            with ControlChannel(path) as stranger:
+                stranger.send(garbage)
+                assert stranger.reply()["ok"] in {True, False}
+            channel.send(garbage)
+            assert channel.reply()["ok"] is False
+            assert channel.apply(version(tiny, number))["outcome"] == "reloaded"
+            assert server.text() == str(number)
 
 
 def test_sender_that_goes_away_in_the_middle(tiny: Project, server: Server, path: Path) -> None:

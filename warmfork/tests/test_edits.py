@@ -15,7 +15,7 @@ from warmfork_server import Serve, Server
 
 @pytest.fixture(params=(atomically, in_place), ids=("atomic", "in_place"))
 def saved_shop(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
-    """Return a project that is saved in one way, then in the other."""
+    """Return a project that is saved in one way, then in the other: which way it was is over once the file is read."""
     return Project(tmp_path / "project", "shop", request.param)
 
 
@@ -33,6 +33,7 @@ def create(server: Server) -> dict[str, object]:
     return columns
 
 
+@pytest.mark.core
 def test_function_body(saved_shop: Project, serve: Serve) -> None:
     server = serve(saved_shop)
     assert server.text("/version") == "0"
@@ -42,51 +43,51 @@ def test_function_body(saved_shop: Project, serve: Serve) -> None:
     assert server.reloaded_files() == ["shop/routers/meta.py"]
 
 
-def test_route_added_and_removed(saved_shop: Project, serve: Serve) -> None:
-    server = serve(saved_shop)
-    before = saved_shop.path("routers/meta.py").read_text()
-    saved_shop.append("routers/meta.py", '\n\n@router.get("/new")\ndef new() -> str:\n    return "new"\n')
+def test_route_added_and_removed(shop: Project, serve: Serve) -> None:
+    server = serve(shop)
+    before = shop.path("routers/meta.py").read_text()
+    shop.append("routers/meta.py", '\n\n@router.get("/new")\ndef new() -> str:\n    return "new"\n')
     server.until("the route is there", lambda: server.get("/new").status == 200)
-    saved_shop.write("routers/meta.py", before)
+    shop.write("routers/meta.py", before)
     server.until("the route is gone", lambda: server.get("/new").status == 404)
 
 
-def test_dependency(saved_shop: Project, serve: Serve) -> None:
-    server = serve(saved_shop)
-    saved_shop.replace("dependencies.py", "return 10", "return 20")
+def test_dependency(shop: Project, serve: Serve) -> None:
+    server = serve(shop)
+    shop.replace("dependencies.py", "return 10", "return 20")
     server.until_text("20", "/page-size")
 
 
-def test_model_field(saved_shop: Project, serve: Serve) -> None:
-    server = serve(saved_shop)
-    saved_shop.append("schemas.py", '    unit: str = "piece"\n')
+def test_model_field(shop: Project, serve: Serve) -> None:
+    server = serve(shop)
+    shop.append("schemas.py", '    unit: str = "piece"\n')
     server.until("the field is there", lambda: post(server, "/drafts", b'{"title": "tea"}').json.get("unit") == "piece")
-    saved_shop.replace("schemas.py", "unit: str", "unit: int")
+    shop.replace("schemas.py", "unit: str", "unit: int")
     server.until("its type is new", lambda: post(server, "/drafts", b'{"title": "tea", "unit": "x"}').status == 422)
 
 
-def test_table_column_and_second_edit(saved_shop: Project, serve: Serve) -> None:
-    server = serve(saved_shop)
-    saved_shop.append("models.py", "    price: int = 7\n")
+def test_table_column_and_second_edit(shop: Project, serve: Serve) -> None:
+    server = serve(shop)
+    shop.append("models.py", "    price: int = 7\n")
     server.until("the column is there", lambda: create(server).get("price") == 7)
-    saved_shop.append("models.py", "    stock: int = 3\n")
+    shop.append("models.py", "    stock: int = 3\n")
     server.until("the second one too", lambda: create(server).get("stock") == 3)
     assert create(server)["price"] == 7
 
 
-def test_new_table(saved_shop: Project, serve: Serve) -> None:
-    server = serve(saved_shop)
-    saved_shop.append(
+def test_new_table(shop: Project, serve: Serve) -> None:
+    server = serve(shop)
+    shop.append(
         "models.py",
         "\n\nclass Order(SQLModel, table=True):\n    id: int | None = Field(default=None, primary_key=True)\n",
     )
     server.until_text('["item","order","owner"]', "/tables")
 
 
-def test_setting_behind_a_cache(saved_shop: Project, serve: Serve) -> None:
-    server = serve(saved_shop)
+def test_setting_behind_a_cache(shop: Project, serve: Serve) -> None:
+    server = serve(shop)
     assert server.text("/settings") == '{"greeting":"hello","currency":"EUR"}'
-    saved_shop.replace("settings.py", '"hello"', '"welcome"')
+    shop.replace("settings.py", '"hello"', '"welcome"')
     server.until_text('{"greeting":"welcome","currency":"EUR"}', "/settings")
 
 
@@ -142,29 +143,31 @@ def test_excluded_files(tiny: Project, serve: Serve) -> None:
     assert_next_reload_is_of_one_file(tiny, server)
 
 
-@pytest.mark.parametrize(
-    "name",
-    (
-        "notes.txt",
-        "template.html",
-        ".main.py.swp",
-        ".main.py.swx",
-        "main.py~",
-        "4913",
-        "#main.py#",
-        ".#main.py",
-        ".main.py.1c0ffee.tmp",
-        "main.py___jb_tmp___",
-        "__pycache__/main.cpython-312.pyc",
-    ),
+OTHER_FILES = (
+    "notes.txt",
+    "template.html",
+    ".main.py.swp",
+    ".main.py.swx",
+    "main.py~",
+    "4913",
+    "#main.py#",
+    ".#main.py",
+    ".main.py.1c0ffee.tmp",
+    "main.py___jb_tmp___",
+    "__pycache__/main.cpython-312.pyc",
 )
-def test_other_files_are_ignored(name: str, tiny: Project, serve: Serve) -> None:
+
+
+@pytest.mark.core
+def test_other_files_are_ignored(tiny: Project, serve: Serve, subtests: pytest.Subtests) -> None:
     server = serve(tiny)
-    tiny.path(name).parent.mkdir(exist_ok=True)
-    in_place(tiny.path(name), "nothing for Python")
-    assert_next_reload_is_of_one_file(tiny, server)
-    tiny.path(name).unlink()
-    assert_next_reload_is_of_one_file(tiny, server)
+    for name in OTHER_FILES:
+        with subtests.test(name=name):
+            tiny.path(name).parent.mkdir(exist_ok=True)
+            in_place(tiny.path(name), "nothing for Python")
+            assert_next_reload_is_of_one_file(tiny, server)
+            tiny.path(name).unlink()
+            assert_next_reload_is_of_one_file(tiny, server)
 
 
 def test_lock_of_emacs_is_ignored(tiny: Project, serve: Serve) -> None:
@@ -315,11 +318,11 @@ def test_more_changes_than_the_kernel_remembers(tiny: Project, serve: Serve) -> 
     server.until_text("2")
 
 
-def test_deleted_module(saved_shop: Project, serve: Serve) -> None:
-    server = serve(saved_shop)
-    before = saved_shop.path("main.py").read_text()
-    saved_shop.write("main.py", before.replace("items, ", "").replace("app.include_router(items.router)\n", ""))
-    saved_shop.path("routers/items.py").unlink()
+def test_deleted_module(shop: Project, serve: Serve) -> None:
+    server = serve(shop)
+    before = shop.path("main.py").read_text()
+    shop.write("main.py", before.replace("items, ", "").replace("app.include_router(items.router)\n", ""))
+    shop.path("routers/items.py").unlink()
     server.until("its routes are gone", lambda: server.get("/tables").status == 404)
     assert server.text("/version") == "0"
 
@@ -335,13 +338,13 @@ def test_deleted_module_that_is_still_imported(tiny: Project, serve: Serve) -> N
     server.until_text("1")
 
 
-def test_renamed_module(saved_shop: Project, serve: Serve) -> None:
-    server = serve(saved_shop)
-    saved_shop.path("routers/meta.py").rename(saved_shop.path("routers/about.py"))
-    main = saved_shop.path("main.py").read_text()
-    saved_shop.write("main.py", main.replace("meta", "about"))
+def test_renamed_module(shop: Project, serve: Serve) -> None:
+    server = serve(shop)
+    shop.path("routers/meta.py").rename(shop.path("routers/about.py"))
+    main = shop.path("main.py").read_text()
+    shop.write("main.py", main.replace("meta", "about"))
     server.until_reported("main.py.*: reloaded")
-    saved_shop.replace("routers/about.py", "return 0", "return 1")
+    shop.replace("routers/about.py", "return 0", "return 1")
     server.until_text("1", "/version")
 
 

@@ -33,6 +33,7 @@ app = Starlette(routes=app.routes, lifespan=lifespan)
 """
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(("text", "error"), BROKEN.values(), ids=BROKEN.keys())
 def test_old_code_serves_until_the_repair(text: str, error: str, tiny: Project, serve: Serve) -> None:
     server = serve(tiny)

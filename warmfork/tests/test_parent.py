@@ -55,6 +55,7 @@ def save_beside_standbys(project: Project, server: Server, name: str, text: str)
         server.until_standby()
 
 
+@pytest.mark.core
 def test_libraries_are_imported_once(tiny: Project, library: Path, serve: Serve) -> None:
     (library / "heavy.py").write_text(RECORDED.format("heavy"))
     tiny.append("version.py", "import heavy\n")

@@ -1,4 +1,4 @@
-"""A thousand random edits: whatever is saved in whatever order, the answer is what is on the disk."""
+"""Hundreds of random edits: whatever is saved in whatever order, the answer is what is on the disk."""
 
 import random
 import time
@@ -9,8 +9,8 @@ from sample_project import Project, atomically, in_place
 from warmfork_server import Serve
 
 MODULES = ("base", "left", "right", "top", "leaf")
-EDITS = 1000
-CHECKS = 300
+EDITS = 300
+CHECKS = 100
 
 
 def check(answer: dict[str, dict[str, int]], floor: dict[str, int]) -> None:
@@ -23,10 +23,10 @@ def check(answer: dict[str, dict[str, int]], floor: dict[str, int]) -> None:
     floor.update(own)
 
 
-@pytest.mark.timeout(600)
-def test_random_edits(lattice: Project, serve: Serve) -> None:
+@pytest.mark.parametrize("seed", range(3))
+def test_random_edits(seed: int, lattice: Project, serve: Serve) -> None:
     server = serve(lattice)
-    generator = random.Random(4)  # noqa: S311
+    generator = random.Random(seed)  # noqa: S311
     saved = dict.fromkeys(MODULES, 0)
     floor = dict(saved)
 

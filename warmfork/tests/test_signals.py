@@ -41,6 +41,7 @@ def assert_ends(server: Server) -> None:
     assert "Traceback" not in server.log
 
 
+@pytest.mark.core
 @both
 def test_ends(number: signal.Signals, tiny: Project, serve: Serve) -> None:
     server = serve(tiny)

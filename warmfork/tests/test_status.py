@@ -2,10 +2,13 @@
 
 import re
 
+import pytest
+
 from sample_project import Project
 from warmfork_server import Serve
 
 
+@pytest.mark.core
 def test_fields(tiny: Project, serve: Serve) -> None:
     server = serve(tiny)
     first = server.status()
