@@ -39,8 +39,8 @@ lint: ## Format, style, types and security of everything
 	@$(DEVENV) python tests/lint.py
 
 .PHONY: test
-test: ## What needs no cluster: unit, API, page, manifests
-	@$(DEVENV) test --numprocesses auto
+test: ## Without a cluster: what the change against main touches, and every folder's main way; ALL=1 for everything
+	@$(DEVENV) test -p tests.selection --numprocesses auto --durations=10 $(if $(ALL),,--changed)
 
 .PHONY: ci
 ci: ## Production images in a fresh namespace, rolled out and checked by tilt ci
@@ -49,6 +49,10 @@ ci: ## Production images in a fresh namespace, rolled out and checked by tilt ci
 .PHONY: test-live
 test-live: ## The loop itself: saves reach every replica, nothing is rebuilt
 	@$(DEVENV) test tests/live_update
+
+.PHONY: test-steady
+test-steady: ## Both again and again, on busy cores and in other orders: what fails now and then?
+	@$(DEVENV) test-steady $(ROUNDS)
 
 .PHONY: test-drills
 test-drills: ## What must fail does, what breaks recovers

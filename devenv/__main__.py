@@ -29,8 +29,8 @@ def main() -> int:
                 "--rotate", action="store_true", help="make new passwords; the database takes them over"
             )
     words = sys.argv[1:]
-    # What follows these two belongs to the program that they run, options included.
-    passed_on = words[1:] if words[:1] in (["python"], ["test"]) else []
+    # What follows these belongs to the program that they run, options included.
+    passed_on = words[1:] if words[:1] in (["python"], ["test"], ["test-steady"]) else []
     arguments = parser.parse_args(words[: len(words) - len(passed_on)], argparse.Namespace(arguments=passed_on))
     # Tools that devenv has brought come first, its engine's client only where there is no other.
     os.environ["PATH"] = os.pathsep.join([str(paths.BIN), os.environ.get("PATH", os.defpath), str(engine.BIN)])
@@ -164,10 +164,20 @@ def _python(arguments: argparse.Namespace) -> int:
 
 def _test(arguments: argparse.Namespace) -> int:
     """Run pytest with all that the tests drive; what follows are its arguments"""
+    _prepare_tests()
+    return _in_venv(["-m", "pytest", *arguments.arguments])
+
+
+def _test_steady(arguments: argparse.Namespace) -> int:
+    """Run the suites again and again, on busy cores and in other orders; what follows are the rounds, all by default"""
+    _prepare_tests()
+    return _in_venv(["-m", "tests.steady", *arguments.arguments])
+
+
+def _prepare_tests() -> None:
     with machine_lock():
         python.ensure_venv()
         testbed.ensure()
-    return _in_venv(["-m", "pytest", *arguments.arguments])
 
 
 def _dev(_: argparse.Namespace) -> int:
@@ -214,6 +224,7 @@ _COMMANDS = {
     "env": _env,
     "python": _python,
     "test": _test,
+    "test-steady": _test_steady,
     "dev": _dev,
 }
 
