@@ -1,7 +1,7 @@
-"""A pytest plugin: `--changed` runs what the change against main touches, and the core; each run ends with its times.
+"""A pytest plugin: `--changed` runs what a change against main touches, and the core; each run ends with its times.
 
-A changed file touches the tests of its folder, by the table below, and every test file that imports it, directly or not.
-What neither the table nor an import can tell touches everything.
+A changed file touches the tests of its folder, by the table below, and every test file that imports it, directly or
+not. What neither the table nor an import can tell touches everything.
 """
 
 import json

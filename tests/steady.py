@@ -1,11 +1,11 @@
-"""`make test-steady`: the suites again and again, on busy cores and in other orders, and a table of what ever failed."""
+"""`make test-steady`: the suites again and again, on busy cores and in other orders, and a table of what failed."""
 
 import argparse
 import os
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -83,7 +83,7 @@ def run(name: str, arguments: Sequence[str]) -> list[str]:
 
 def failed_tests(report: Path) -> list[str]:
     """Return the names of tests with a failure or an error, as JUnit's report has them."""
-    cases = ElementTree.parse(report).iter("testcase")  # noqa: S314 - pytest has just written it
+    cases = ET.parse(report).iter("testcase")  # noqa: S314 - pytest has just written it
     return [
         f"{case.get('classname')}.{case.get('name')}"
         for case in cases
