@@ -38,7 +38,7 @@ class Postgres:
         self._folder = folder.resolve()
         self._cluster = self._folder / "cluster"
         self._durable = durable
-        self._port = 0
+        self._reservation: socket.socket | None = None
         self._lock: IO[str] | None = None
         spec = find_spec(WHEEL)
         if spec is None or not spec.submodule_search_locations:
@@ -47,13 +47,13 @@ class Postgres:
 
     @property
     def port(self) -> int:
-        """The TCP port, chosen at the first start and kept afterwards."""
-        return self._port
+        """The TCP port, chosen at the first start and kept afterwards; 0 before."""
+        return int(self._reservation.getsockname()[1]) if self._reservation else 0
 
     def url(self, database: str = "postgres") -> str:
         """Return the superuser's URL of a database."""
         password = (self._folder / "password").read_text()
-        return f"postgresql://postgres:{password}@127.0.0.1:{self._port}/{database}"
+        return f"postgresql://postgres:{password}@127.0.0.1:{self.port}/{database}"
 
     def claim(self) -> None:
         """Reserve the folder for this process.
@@ -92,8 +92,8 @@ class Postgres:
                 self.stop()
         else:
             self._create()
-        self._port = self._port or _free_port()
-        options = f"-c listen_addresses=127.0.0.1 -c port={self._port} -c unix_socket_directories=''"
+        self._reservation = self._reservation or _reserve_port()
+        options = f"-c listen_addresses=127.0.0.1 -c port={self.port} -c unix_socket_directories=''"
         if not self._durable:
             options += " -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
         self._run("pg_ctl", "start", "--wait", f"--log={self._folder / 'log'}", f"--options={options}")
@@ -124,6 +124,9 @@ class Postgres:
             if self._running():
                 self.stop()
         finally:
+            if self._reservation is not None:
+                self._reservation.close()
+                self._reservation = None
             self._lock.close()
             self._lock = None
 
@@ -176,7 +179,9 @@ class Postgres:
         return done
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+def _reserve_port() -> socket.socket:
+    """Bind a port without listening: nobody else is given it, but PostgreSQL, which sets SO_REUSEADDR, may take it."""
+    reservation = socket.socket()
+    reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reservation.bind(("127.0.0.1", 0))
+    return reservation

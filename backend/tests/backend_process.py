@@ -1,17 +1,20 @@
 """The backend as a process of its own, started and stopped as a container runtime does it."""
 
+import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import httpx
+
+from tests.ports import HOST, reserved_port
 
 BACKEND = Path(__file__).parents[1]
 PATIENCE = 60.0  # seconds; only a failing test waits that long
@@ -22,12 +25,6 @@ def environment(**settings: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1", **settings}
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 def eventually(condition: Callable[[], bool]) -> None:
     """Return as soon as the condition holds; fail when it never does."""
     deadline = time.monotonic() + PATIENCE
@@ -36,36 +33,54 @@ def eventually(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def answers(port: int, path: str) -> bool:
+    """Tell whether a GET succeeds. For waiting: a client of httpx costs as much as a hundred of these."""
+    with closing(http.client.HTTPConnection(HOST, port, timeout=PATIENCE)) as connection:
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status == http.client.OK
+        except OSError:
+            return False
+
+
 class BackendProcess:
-    """`python -m app`, reachable at `url` once entered."""
+    """`python -m app`, reachable at `url` and by `client` once entered."""
 
     def __init__(self, output: Path, prefix: tuple[str, ...] = (), **settings: str) -> None:
-        self.port = free_port()
-        self.metrics_port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
         self._output = output
         self._command = [*prefix, sys.executable, "-m", "app"]
-        self._environment = environment(
-            **({"PORT": str(self.port), "METRICS_PORT": str(self.metrics_port), "DRAIN_SECONDS": "0"} | settings)
-        )
+        self._settings = settings
+        self._resources = ExitStack()
 
     def __enter__(self) -> Self:
+        self.port = self._resources.enter_context(reserved_port())
+        self.metrics_port = self._resources.enter_context(reserved_port())
+        self.url = f"http://{HOST}:{self.port}"
+        self.client = self._resources.enter_context(httpx.Client(base_url=self.url))
+        ports = {"PORT": str(self.port), "METRICS_PORT": str(self.metrics_port)}
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
-                self._command, cwd=BACKEND, env=self._environment, stdout=output, stderr=subprocess.STDOUT
+                self._command,
+                cwd=BACKEND,
+                env=environment(**({**ports, "DRAIN_SECONDS": "0"} | self._settings)),
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
-        eventually(self._serving)
+        try:
+            eventually(self._serving)
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(PATIENCE)
-        finally:
-            self.process.kill()
-            self.process.wait()
+        self._end()
+
+    @property
+    def metrics(self) -> str:
+        return self.client.get(f"http://{HOST}:{self.metrics_port}/metrics").text
 
     @property
     def log(self) -> str:
@@ -73,7 +88,13 @@ class BackendProcess:
 
     def _serving(self) -> bool:
         assert self.process.poll() is None, self.log
-        try:
-            return httpx.get(f"{self.url}/healthz").is_success
-        except httpx.TransportError:
-            return False
+        return answers(self.port, "/healthz")
+
+    def _end(self) -> None:
+        with self._resources:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(PATIENCE)
+            finally:
+                self.process.kill()
+                self.process.wait()

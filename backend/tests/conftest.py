@@ -1,6 +1,7 @@
 """A real PostgreSQL for the session, and the application on top of it."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,11 +15,12 @@ from app.settings import DRIVER, Settings
 from backend_process import BackendProcess
 from dev.database import Postgres
 from statements import execute
+from tests.postgres import new_server
 
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with Postgres(tmp_path_factory.mktemp("postgres"), durable=False) as server:
+    with new_server(tmp_path_factory, tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
 
@@ -57,40 +59,53 @@ def settings_for(url: str, **others: object) -> Settings:
     return Settings.model_validate({"database_url": url, "pod_name": "pod-1", "metrics_port": 0, **others})
 
 
-@pytest.fixture(autouse=True)
-def _keep_log_capture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the logs to pytest: an application in this process must not take them over."""
-    monkeypatch.setattr("app.main.configure_logs", lambda _style: None)
-
-
-@pytest.fixture(autouse=True)
-def _give_readiness_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a busy machine take longer than a cluster may."""
-    monkeypatch.setattr("app.readiness.BUDGET", 30.0)
+@pytest.fixture(scope="session", autouse=True)
+def _adapt_to_tests() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        # Leave the logs to pytest: an application in this process must not take them over.
+        patch.setattr("app.main.configure_logs", lambda _style: None)
+        # Let a busy machine take longer than a cluster may.
+        patch.setattr("app.readiness.BUDGET", 30.0)
+        patch.setattr("app.middleware.DEADLINE", 30.0)
+        yield
 
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., TestClient]]:
     """Return a function that starts the application on a database and gives a client for it."""
-    started: list[TestClient] = []
+    with ExitStack() as started:
 
-    def start(url: str, **settings: object) -> TestClient:
-        client = TestClient(create_app(settings_for(url, **settings)))
-        client.__enter__()
-        started.append(client)
-        return client
+        def start(url: str, **settings: object) -> TestClient:
+            return started.enter_context(TestClient(create_app(settings_for(url, **settings))))
 
-    yield start
-    for client in started:
-        client.__exit__(None, None, None)
+        yield start
+
+
+@pytest.fixture(scope="session")
+def shared_client(_adapt_to_tests: None, postgres: Postgres, shared_database: str) -> Iterator[TestClient]:
+    with TestClient(create_app(settings_for(postgres.url(shared_database)))) as client:
+        yield client
 
 
 @pytest.fixture
-def client(serve: Callable[..., TestClient], postgres: Postgres, shared_database: str) -> TestClient:
-    """Return a client of the application on an empty table; emptying one is quicker than making a database."""
+def empty_table(postgres: Postgres, shared_database: str) -> str:
+    """Return the URL of a database with an empty table todo; emptying one is quicker than making a database."""
     url = postgres.url(shared_database)
     execute(url, "TRUNCATE todo RESTART IDENTITY")
-    return serve(url)
+    return url
+
+
+@pytest.fixture
+def client(shared_client: TestClient, empty_table: str) -> TestClient:
+    """Return a client of an application that goes on to serve other tests: what is stored may change, nothing else."""
+    assert empty_table
+    return shared_client
+
+
+@pytest.fixture
+def own_client(serve: Callable[..., TestClient], empty_table: str) -> TestClient:
+    """Return a client of an application that serves this test alone."""
+    return serve(empty_table)
 
 
 @pytest.fixture(scope="session")

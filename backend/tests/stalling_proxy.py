@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -57,4 +58,7 @@ class StallingProxy:
         self._listener.close()
         self._flowing.set()
         for connection in self._sockets:
+            # Wakes the thread that waits for it, which closing does not.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
             connection.close()

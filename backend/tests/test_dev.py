@@ -5,34 +5,31 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from backend_process import BACKEND, PATIENCE, environment, eventually, free_port
+from backend_process import BACKEND, PATIENCE, answers, environment, eventually
+from dev.__main__ import PortError, bind, main
 from dev.database import DatabaseError, Postgres
 from dev.ports import listener
 from statements import execute
+from tests.ports import reserved_port
+from tests.postgres import new_server
 
 
 def command(data: Path, port: int) -> list[str]:
     return [sys.executable, "-m", "dev", "--data", str(data), "--port", str(port)]
 
 
-def run(data: Path, port: int) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(data, port), cwd=BACKEND, env=environment(), capture_output=True, text=True, check=False
-    )
-
-
 class Site:
     """`python -m dev`, in a process group of its own as a shell gives it."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, port: int) -> None:
         self.data = data
-        self.port = free_port()
+        self.port = port
         self.url = f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
@@ -56,40 +53,54 @@ class Site:
 
     def _serving(self) -> bool:
         assert self.process.poll() is None, self.process.communicate()[0]
-        try:
-            return httpx.get(f"{self.url}/api/readyz").is_success
-        except httpx.TransportError:
-            return False
+        return answers(self.port, "/api/readyz")
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    site = Site(tmp_path / "data")
-    yield site
-    if site.process.poll() is None:
-        os.killpg(site.process.pid, signal.SIGTERM)
-        site.process.communicate()
+    with reserved_port() as port:
+        site = Site(tmp_path / "data", port)
+        yield site
+        if site.process.poll() is None:
+            os.killpg(site.process.pid, signal.SIGTERM)
+            site.process.communicate()
 
 
-def test_site_serves_the_page_and_the_api_and_keeps_its_data(site: Site) -> None:
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., int]]:
+    """Return what runs the command in this process, where it must not get far; gives its exit status."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def run(data: Path) -> int:
+        monkeypatch.setattr(sys, "argv", ["dev", "--data", str(data)])
+        return main()
+
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_site_serves_the_page_and_the_api_and_keeps_its_data(
+    site: Site, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
     site.start()
-    httpx.post(f"{site.url}/api/todos/", json={"title": "kept"})
-    assert "<title>" in httpx.get(site.url).text
-    for hidden in ("nginx.conf", "tests", "..%2fREADME.md", "%2e%2e/pyproject.toml", "nothing.js"):
-        assert httpx.get(f"{site.url}/{hidden}").status_code == 404
-    again = run(site.data, free_port())
-    assert (again.returncode, again.stdout) == (1, "")
-    assert again.stderr.strip().endswith(f"is in use by process {site.process.pid}; stop that one first")
-    other = run(site.data.with_name("other"), site.port)
-    assert (other.returncode, other.stdout) == (1, "")
-    holder = listener(site.port)
-    assert holder is not None
-    assert other.stderr.startswith(f"make dev: port {site.port} is taken by {holder}; stop it, or run: make dev PORT=")
+    with httpx.Client(base_url=site.url) as client:
+        client.post("/api/todos/", json={"title": "kept"})
+        assert "<title>" in client.get("/").text
+        for hidden in ("nginx.conf", "tests", "..%2fREADME.md", "%2e%2e/pyproject.toml", "nothing.js"):
+            assert client.get(f"/{hidden}").status_code == 404
+    assert run(site.data) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("make dev: ")
+    assert said.err.strip().endswith(f"is in use by process {site.process.pid}; stop that one first")
+    with pytest.raises(PortError, match=rf"^port {site.port} is taken by .+; stop it, or run: make dev PORT="):
+        bind(site.port)
     # Ctrl-C reaches the whole group; a supervisor signals only the process it started.
     os.killpg(site.process.pid, signal.SIGINT)
     site.finish()
     site.start()
-    assert [todo["title"] for todo in httpx.get(f"{site.url}/api/todos/").json()] == ["kept"]
+    with httpx.Client(base_url=site.url) as client:
+        assert [todo["title"] for todo in client.get("/api/todos/").json()] == ["kept"]
     site.process.send_signal(signal.SIGTERM)
     site.finish()
     assert listener(site.port) is None
@@ -97,19 +108,15 @@ def test_site_serves_the_page_and_the_api_and_keeps_its_data(site: Site) -> None
         socket.create_connection(("127.0.0.1", site.port))
 
 
-@pytest.mark.parametrize(("port", "text"), (("x", "invalid int value: 'x'"), ("65536", "65536 is no port")))
-def test_port_that_is_none_is_refused(tmp_path: Path, port: str, text: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "dev", "--data", str(tmp_path / "data")],
-        cwd=BACKEND,
-        env=environment(PORT=port),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert text in done.stderr
-    assert "Traceback" not in done.stderr
+def test_port_that_is_none_is_refused(
+    tmp_path: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PORT", "x")
+    with pytest.raises(SystemExit):
+        run(tmp_path / "data")
+    assert "invalid int value: 'x'" in capsys.readouterr().err
+    with pytest.raises(PortError, match="65536 is no port"):
+        bind(65536)
 
 
 def test_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
@@ -122,19 +129,26 @@ def test_listener_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         name = Path("/proc/self/comm").read_text().strip()
         assert listener(server.getsockname()[1]) == f"{name} (process {os.getpid()})"
-    assert listener(free_port()) is None
+    with reserved_port() as port:
+        assert listener(port) is None
 
 
-def test_data_outlive_the_server_and_an_owner_that_was_killed(tmp_path: Path) -> None:
+def test_data_outlive_the_server_and_an_owner_that_was_killed(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     script = (
         "import os, sys; from pathlib import Path; from dev.database import Postgres;"
         "Postgres(Path(sys.argv[1]), durable=False).start(); os.kill(os.getpid(), 9)"
     )
+    server = new_server(tmp_path_factory, tmp_path / "data")
     killed = subprocess.run([sys.executable, "-c", script, str(tmp_path / "data")], cwd=BACKEND, check=False)
     assert killed.returncode == -signal.SIGKILL
-    with Postgres(tmp_path / "data", durable=False) as server:
+    with server:
         execute(server.url(), "CREATE TABLE kept (id integer)")
         server.stop()
+        with socket.socket() as other, pytest.raises(OSError, match="already in use"):
+            # The port is kept for the next start.
+            other.bind(("127.0.0.1", server.port))
         server.start()
         assert execute(server.url(), "SELECT count(*) FROM kept") == [(0,)]
 

@@ -2,6 +2,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from fastapi.testclient import TestClient
@@ -52,11 +53,12 @@ def test_style_is_the_setting(serve: Callable[..., TestClient], monkeypatch: pyt
 
 
 def test_configuring_takes_over_uvicorns_logs(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
-    monkeypatch.setattr(root, "level", root.level)
+    # By its method, for loggers remember the level.
+    request.addfinalizer(partial(root.setLevel, root.level))
     monkeypatch.setattr(logging.getLogger("uvicorn.access"), "disabled", False)
     logging.getLogger("uvicorn").addHandler(logging.StreamHandler())
     configure_logs("json")

@@ -69,8 +69,8 @@ def test_unexpected_error_is_a_plain_500_with_a_log(
     assert any(record.exc_info and record.exc_info[0] is ZeroDivisionError for record in caplog.records)
 
 
-def test_prefix_removed_by_the_proxy_is_known(serve: Callable[..., TestClient], database_url: str) -> None:
-    client = serve(database_url, root_path="/api")
+def test_prefix_removed_by_the_proxy_is_known(serve: Callable[..., TestClient], empty_table: str) -> None:
+    client = serve(empty_table, root_path="/api")
     assert client.get("/todos/").status_code == 200
     assert client.get("/openapi.json").json()["servers"] == [{"url": "/api"}]
     redirect = client.get("/todos", follow_redirects=False)

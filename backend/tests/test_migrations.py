@@ -1,6 +1,8 @@
+import logging
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -9,11 +11,11 @@ import psycopg2
 import pytest
 from alembic import command
 from alembic.config import Config
+from psycopg2.errors import InsufficientPrivilege
 from sqlalchemy import create_engine, inspect, make_url
-from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.pool import NullPool
 
-from app.migrate import CONFIGURATION, MigrationError, migrate
+from app.migrate import CONFIGURATION, MigrationError, main, migrate
 from app.readiness import MIGRATIONS, Revisions
 from app.settings import DRIVER
 from backend_process import BACKEND, environment, eventually
@@ -23,6 +25,8 @@ from statements import execute
 
 HEAD = Revisions.of(MIGRATIONS).head
 
+Run = Callable[..., tuple[int, str, str]]
+
 
 def configuration(url: str) -> Config:
     return Config(CONFIGURATION, attributes={"url": make_url(url).set(drivername=DRIVER)})
@@ -31,17 +35,6 @@ def configuration(url: str) -> Config:
 def tables(url: str) -> set[str]:
     engine = create_engine(make_url(url).set(drivername=DRIVER), poolclass=NullPool)
     return set(inspect(engine).get_table_names())
-
-
-def run_migrate(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "app.migrate", *arguments],
-        cwd=BACKEND,
-        env=environment(**settings),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_up_down_and_up_again(empty_database: str) -> None:
@@ -72,21 +65,24 @@ def test_migrating_twice_changes_nothing(database_url: str) -> None:
     assert execute(database_url, "SELECT title, completed FROM todo") == [("kept", False)]
 
 
-def test_processes_that_migrate_at_once_take_turns(empty_database: str) -> None:
+def test_processes_that_migrate_at_once_take_turns_and_log_their_steps(empty_database: str) -> None:
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "app.migrate"],
             cwd=BACKEND,
-            env=environment(DATABASE_URL=empty_database),
+            env=environment(DATABASE_URL=empty_database, LOG_FORMAT="human"),
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.PIPE,
             text=True,
         )
-        for _ in range(4)
+        for _ in range(2)
     ]
-    outputs = [process.communicate()[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 4, outputs
-    assert sum(f"Running upgrade  -> {HEAD}" in output for output in outputs) == 1
+    outputs = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert sum(f"Running upgrade  -> {HEAD}" in output for output, _ in outputs) == 1
+    for output, errors in outputs:
+        assert output.splitlines()[-1].endswith("the schema is up to date")
+        assert errors == ""
     assert tables(empty_database) == {"alembic_version", "todo"}
 
 
@@ -120,7 +116,7 @@ def test_backend_role_may_use_the_tables_but_not_change_them(postgres: Postgres,
             "DELETE FROM todo",
         )
         for statement in ("DROP TABLE todo", "DELETE FROM alembic_version", "CREATE TABLE other (id integer)"):
-            with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
+            with pytest.raises(InsufficientPrivilege, match=r"permission denied|must be owner"):
                 execute(url, statement)
         command.downgrade(configuration(empty_database), "base")
     finally:
@@ -138,12 +134,35 @@ def test_connection_that_was_waited_for_is_the_one_that_is_used(empty_database: 
     assert tables(empty_database) == {"alembic_version", "todo"}
 
 
-def test_steps_are_logged_one_a_line(empty_database: str) -> None:
-    done = run_migrate(DATABASE_URL=empty_database, LOG_FORMAT="human")
-    assert done.returncode == 0
-    assert f"Running upgrade  -> {HEAD}" in done.stdout
-    assert done.stdout.splitlines()[-1].endswith("the schema is up to date")
-    assert done.stderr == ""
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Run:
+    """Return what runs the command in this process and gives its exit status, its log and its standard error."""
+    # The logs stay with pytest.
+    monkeypatch.setattr("app.migrate.configure_logs", lambda _: None)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+
+    def run(*arguments: str, **settings: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["app.migrate", *arguments])
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        with caplog.at_level(logging.INFO):
+            status = main()
+        return status, caplog.text, capsys.readouterr().err
+
+    return run
+
+
+class Clock:
+    """Stands in for the module time: it passes by sleeping alone."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
 
 
 @pytest.mark.parametrize(
@@ -154,22 +173,26 @@ def test_steps_are_logged_one_a_line(empty_database: str) -> None:
         (":{password}@127.0.0.1:{port}/absent", 'database "absent" does not exist'),
     ),
 )
-def test_database_that_stays_away_is_named_in_the_last_line(postgres: Postgres, address: str, reason: str) -> None:
+def test_database_that_stays_away_is_named_in_the_last_line(
+    postgres: Postgres, run: Run, monkeypatch: pytest.MonkeyPatch, address: str, reason: str
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr("app.migrate.time", clock)
     url = "postgresql://postgres" + address.format(port=postgres.port, password=make_url(postgres.url()).password)
-    done = run_migrate("--wait", "0.5", DATABASE_URL=url)
-    assert done.returncode == 1
-    assert "waiting for the database" in done.stdout
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("todo-migrate: no connection to the database within 0.5 s: ")
+    status, log, errors = run("--wait", "10", DATABASE_URL=url)
+    assert (status, clock.now) == (1, 10)
+    assert "waiting for the database" in log
+    last = errors.splitlines()[-1]
+    assert last.startswith("todo-migrate: no connection to the database within 10 s: ")
     assert reason in last
-    assert "hunter2" not in done.stdout + done.stderr
+    assert "hunter2" not in log + errors
 
 
-def test_missing_setting_is_named_in_one_line() -> None:
-    done = run_migrate()
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("todo-migrate: DATABASE_URL is missing")
-    assert len(done.stderr.splitlines()) == 1
+def test_missing_setting_is_named_in_one_line(run: Run) -> None:
+    status, log, errors = run()
+    assert (status, log) == (1, "")
+    assert errors.startswith("todo-migrate: DATABASE_URL is missing")
+    assert len(errors.splitlines()) == 1
 
 
 def copy_migrations(folder: Path) -> None:

@@ -1,21 +1,24 @@
 """The database goes away in every way it can; no answer is a 500, and none fails to come."""
 
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import make_url
 
+from app.logs import JsonFormatter
 from app.middleware import DEADLINE
-from backend_process import BackendProcess, eventually
+from backend_process import PATIENCE, BackendProcess, eventually
 from dev.database import Postgres
 from stalling_proxy import StallingProxy
 from statements import execute
+from tests.postgres import new_server
 
 REQUESTS = (("GET", "/todos/"), ("POST", "/todos/"), ("GET", "/todos/1"), ("PUT", "/todos/1"), ("DELETE", "/todos/1"))
 
@@ -44,10 +47,19 @@ def test_nothing_listens(serve: Callable[..., TestClient]) -> None:
     assert client.get("/version").status_code == 200
 
 
-def test_wrong_password(serve: Callable[..., TestClient], postgres: Postgres) -> None:
-    client = serve(postgres.url(), database_password="wrong")
-    assert_all_unavailable(client)
-    assert "password authentication failed" in client.get("/readyz").json()["database"]
+def test_wrong_password_is_told_without_the_password(
+    serve: Callable[..., TestClient], postgres: Postgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        client = serve(postgres.url(), database_password="hunter2")
+        assert_all_unavailable(client)
+        ready = client.get("/readyz")
+    assert "password authentication failed" in ready.json()["database"]
+    log = "\n".join(map(JsonFormatter().format, caplog.records))
+    assert "password authentication failed" in log
+    for text in (log, ready.text):
+        assert "hunter2" not in text
+        assert postgres.url() not in text
 
 
 @pytest.fixture
@@ -68,38 +80,44 @@ def test_connection_attempts_vanish(
 ) -> None:
     monkeypatch.setattr("app.readiness.BUDGET", 1.0)
     client = serve(f"postgresql://todo_app@127.0.0.1:{full_backlog}/todo")
-    answer = client.get("/todos/")
-    assert answer.status_code == 503
-    assert client.get("/readyz").json()["database"] == "no answer within 1 s"
+    with ThreadPoolExecutor() as threads:
+        todos, ready = threads.map(client.get, ("/todos/", "/readyz"))
+    assert todos.status_code == 503
+    assert ready.json()["database"] == "no answer within 1 s"
     assert client.get("/healthz").status_code == 200
 
 
 def test_established_connections_fall_silent_and_recover(output: Path, postgres: Postgres, database_url: str) -> None:
     with StallingProxy(postgres.port) as proxy:
         url = make_url(database_url).set(port=proxy.port).render_as_string(hide_password=False)
-        with BackendProcess(output, DATABASE_URL=url) as backend, httpx.Client(base_url=backend.url) as client:
+        with BackendProcess(output, DATABASE_URL=url) as backend, ThreadPoolExecutor() as threads:
+            client = backend.client
             assert client.get("/todos/").json() == []
             eventually(lambda: client.get("/readyz").is_success)
             proxy.stall()
-            for method, path in REQUESTS[:2]:
-                answer = client.request(method, path, json={"title": "x"}, timeout=10)
-                assert answer.status_code == 503, answer.text
-                assert answer.headers["Retry-After"]
-            ready = client.get("/readyz")
+            requests = [
+                threads.submit(client.request, method, path, json={"title": "x"}, timeout=PATIENCE)
+                for method, path in REQUESTS[:2]
+            ]
+            for request in requests:
+                assert request.result().status_code == 503, request.result().text
+                assert request.result().headers["Retry-After"]
+            ready = client.get("/readyz", timeout=PATIENCE)
             assert (ready.status_code, ready.json()["database"]) == (503, "no answer within 1 s")
             assert client.get("/healthz").status_code == 200
             proxy.resume()
             eventually(lambda: client.get("/todos/").is_success)
             eventually(lambda: client.get("/readyz").is_success)
             proxy.stall()
-            assert client.get("/todos/", timeout=10).status_code == 503
+            assert client.get("/todos/", timeout=PATIENCE).status_code == 503
             backend.process.send_signal(signal.SIGTERM)
-            assert backend.process.wait(20) == 0
+            assert backend.process.wait(PATIENCE) == 0
 
 
-def test_server_restarts(tmp_path: Path, serve: Callable[..., TestClient], migrated_template: str) -> None:
-    assert migrated_template
-    with Postgres(tmp_path / "own", durable=False) as server:
+def test_server_restarts(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, serve: Callable[..., TestClient]
+) -> None:
+    with new_server(tmp_path_factory, tmp_path / "own") as server:
         client = serve(server.url())
         assert client.get("/readyz").json()["database"] == "ok"
         server.stop()
@@ -109,29 +127,29 @@ def test_server_restarts(tmp_path: Path, serve: Callable[..., TestClient], migra
         eventually(lambda: client.get("/readyz").json()["database"] == "ok")
 
 
-def test_connections_cut_by_the_server_are_replaced(client: TestClient, postgres: Postgres) -> None:
-    assert client.get("/todos/").status_code == 200
-    execute(postgres.url(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pod-1'")
-    assert client.get("/todos/").status_code == 200
+def test_connections_cut_by_the_server_are_replaced(own_client: TestClient, postgres: Postgres) -> None:
+    assert own_client.get("/todos/").status_code == 200
+    # Returns when they have ended.
+    cut = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE application_name = 'pod-1'"
+    assert execute(postgres.url(), cut)
+    assert own_client.get("/todos/").status_code == 200
 
 
-def test_lock_held_by_somebody_else_is_not_waited_for(
-    client: TestClient,
-) -> None:
-    todo = client.post("/todos/", json={"title": "x"}).json()
-    engine = client.app.state.database.engine  # type: ignore[attr-defined]
+def test_lock_held_by_somebody_else_is_not_waited_for(own_client: TestClient) -> None:
+    todo = own_client.post("/todos/", json={"title": "x"}).json()
+    engine = own_client.app.state.database.engine  # type: ignore[attr-defined]
     with engine.connect() as connection:
         connection.exec_driver_sql("LOCK TABLE todo IN ACCESS EXCLUSIVE MODE")
-        answer = client.put(f"/todos/{todo['id']}", json={"completed": True})
+        answer = own_client.put(f"/todos/{todo['id']}", json={"completed": True})
     assert answer.status_code == 503
-    assert client.put(f"/todos/{todo['id']}", json={"completed": True}).json()["completed"] is True
+    assert own_client.put(f"/todos/{todo['id']}", json={"completed": True}).json()["completed"] is True
 
 
-def test_exhausted_pool_is_not_waited_for_and_does_not_make_the_pod_unready(client: TestClient) -> None:
-    engine = client.app.state.database.engine  # type: ignore[attr-defined]
+def test_exhausted_pool_is_not_waited_for_and_does_not_make_the_pod_unready(own_client: TestClient) -> None:
+    engine = own_client.app.state.database.engine  # type: ignore[attr-defined]
     with ExitStack() as stack:
         for _ in range(10):
             stack.enter_context(engine.connect())
-        assert client.get("/todos/").status_code == 503
-        assert client.get("/readyz").status_code == 200
-    assert client.get("/todos/").status_code == 200
+        assert own_client.get("/todos/").status_code == 503
+        assert own_client.get("/readyz").status_code == 200
+    assert own_client.get("/todos/").status_code == 200
