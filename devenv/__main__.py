@@ -107,8 +107,7 @@ def _dashboard(_: argparse.Namespace) -> int:
 
 
 def _start_dashboard() -> None:
-    with machine_lock():
-        python.ensure_venv()
+    _ensure_venv()
     dashboard.start()
 
 
@@ -157,8 +156,7 @@ def _env(_: argparse.Namespace) -> int:
 
 def _python(arguments: argparse.Namespace) -> int:
     """Run Python 3.12 with the locked requirements; what follows are its arguments"""
-    with machine_lock():
-        python.ensure_venv()
+    _ensure_venv()
     return _in_venv(arguments.arguments)
 
 
@@ -175,16 +173,23 @@ def _test_steady(arguments: argparse.Namespace) -> int:
 
 
 def _prepare_tests() -> None:
-    with machine_lock():
-        python.ensure_venv()
-        testbed.ensure()
+    _ensure_venv()
+    if not testbed.is_complete():
+        with machine_lock():
+            testbed.ensure()
 
 
 def _dev(_: argparse.Namespace) -> int:
     """The application without containers: an embedded database, the backend with reload, the page"""
-    with machine_lock():
-        python.ensure_venv()
+    _ensure_venv()
     return _in_venv(["-m", "dev"], cwd=paths.CHECKOUT / "backend")
+
+
+def _ensure_venv() -> None:
+    # What is there can be used while another run prepares the rest of the machine, which may take an hour.
+    if not python.venv_step().is_done():
+        with machine_lock():
+            python.ensure_venv()
 
 
 def _in_venv(arguments: list[str], cwd: Path = paths.CHECKOUT) -> int:

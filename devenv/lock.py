@@ -3,10 +3,10 @@
 import contextlib
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 
 from devenv import paths
-from devenv.progress import say
 
 
 @contextlib.contextmanager
@@ -18,9 +18,18 @@ def machine_lock() -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            say(f"Waiting for another run on this machine: {file.read().strip() or 'unknown process'}.")
+            _say(f"Waiting for another run on this machine: {file.read().strip() or 'unknown process'}.")
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
-        file.write(f"process {os.getpid()} in {paths.CHECKOUT}")
+        file.write(f"process {os.getpid()} ({' '.join(['devenv', *sys.argv[1:2]])}) in {paths.CHECKOUT}")
         file.flush()
-        yield
+        try:
+            yield
+        finally:
+            # Lest the next holder's name be taken for this one.
+            file.truncate(0)
+
+
+def _say(message: str) -> None:
+    """Tell the person even when the output of the program that is to run goes elsewhere."""
+    print(message, file=sys.stderr, flush=True)

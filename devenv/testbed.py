@@ -17,9 +17,11 @@ _NGINX_PROGRAM = _NGINX / "usr" / "sbin" / "nginx"
 
 def ensure() -> None:
     """A browser and nginx. Raises Failure with what to install where devenv cannot bring them."""
-    run_steps(
-        "Test tools", [Step("Chromium", 60, _has_browser, _bring_browser), Step("nginx", 10, _has_nginx, _bring_nginx)]
-    )
+    run_steps("Test tools", _STEPS)
+
+
+def is_complete() -> bool:
+    return all(step.is_done() for step in _STEPS)
 
 
 def folders() -> list[Path]:
@@ -47,3 +49,6 @@ def _bring_nginx(log: Log) -> None:
             "nginx", "the tests of its configuration run the real one, which is not here", "apt-get install nginx-light"
         )
     apt.unpack(suite, ["nginx"], _NGINX, log)
+
+
+_STEPS = [Step("Chromium", 60, _has_browser, _bring_browser), Step("nginx", 10, _has_nginx, _bring_nginx)]

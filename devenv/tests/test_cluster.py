@@ -8,6 +8,7 @@ import pytest
 from devenv import cluster, credentials, paths
 from devenv.failure import Failure
 from devenv.source import REGISTRY, RELEASE, source
+from tests.ports import reserved_port
 
 
 def test_registry_only_mode_changes_two_images_of_the_declaration_and_nothing_else(
@@ -33,14 +34,12 @@ def test_an_unknown_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_taken_port_is_reported_with_its_holder() -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        port = listener.getsockname()[1]
-        assert f"process {os.getpid()}" in cluster.holder(port)
-        with pytest.raises(Failure, match=f"port {port}\ncause: .*process {os.getpid()}.* the page needs it"):
-            cluster.require_free(port, "the page")
-    assert cluster.holder(port) == ""
+    with reserved_port() as port:
+        with socket.create_server(("127.0.0.1", port)):
+            assert f"process {os.getpid()}" in cluster.holder(port)
+            with pytest.raises(Failure, match=f"port {port}\ncause: .*process {os.getpid()}.* the page needs it"):
+                cluster.require_free(port, "the page")
+        assert cluster.holder(port) == ""
 
 
 @pytest.fixture

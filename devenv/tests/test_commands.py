@@ -1,3 +1,5 @@
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -7,33 +9,84 @@ from pathlib import Path
 import pytest
 
 from devenv import __main__ as commands
-from devenv import apt, engine, paths, python
+from devenv import apt, engine, paths, python, testbed
 from devenv.failure import Failure
+from devenv.lock import machine_lock
 from devenv.process import Log
 
 
-def devenv(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "devenv", *words]
-    return subprocess.run(
-        command, cwd=paths.CHECKOUT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
-    )
+@pytest.fixture
+def own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let commands find a machine that is prepared and that nobody else uses; return where its state is."""
+    for name in ("CACHE", "STATE", "VENV"):
+        monkeypatch.setattr(paths, name, tmp_path / name.lower())
+        getattr(paths, name).mkdir()
+    # Complete: the interpreter that runs this, and the locked requirements said to be there.
+    (paths.VENV / "bin").mkdir()
+    python.venv_python().write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.venv_python().chmod(0o755)
+    (paths.VENV / "requirements.sha256").write_text(hashlib.sha256(python._LOCK.read_bytes()).hexdigest())
+    monkeypatch.setattr(testbed, "is_complete", lambda: True)
+    # Changed by every command.
+    monkeypatch.setenv("PATH", os.environ["PATH"])
+    return tmp_path
 
 
-def test_a_failure_is_three_lines_and_no_traceback() -> None:
-    result = devenv("compose", DEVENV_SOURCE="internet")
+def devenv(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["devenv", *words])
+    return commands.main()
+
+
+@pytest.mark.core
+def test_a_failure_is_three_lines_and_no_traceback(tmp_path: Path) -> None:
+    own = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_STATE_HOME": str(tmp_path / "state")}
+    environment = {**os.environ, **own, "DEVENV_SOURCE": "internet"}
+    command = [sys.executable, "-m", "devenv", "compose"]
+    result = subprocess.run(command, cwd=paths.CHECKOUT, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["error", "cause", "next"]
 
 
-def test_every_command_explains_itself_in_one_line() -> None:
-    listing = devenv("--help").stdout
+def test_every_command_explains_itself_in_one_line(
+    own_machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert own_machine
+    with pytest.raises(SystemExit):
+        devenv(monkeypatch, "--help")
+    listing = capsys.readouterr().out
     for command, function in commands._COMMANDS.items():
         assert f"    {command}" in listing
         assert (function.__doc__ or "").count("\n") == 0
 
 
-def test_arguments_after_python_are_its_own() -> None:
-    assert devenv("python", "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 12))").returncode == 0
+@pytest.mark.core
+def test_arguments_after_python_are_its_own(own_machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = own_machine / "written"
+    program = f"import pathlib, sys; pathlib.Path({str(written)!r}).write_text(str(sys.argv)); sys.exit(7)"
+    assert devenv(monkeypatch, "python", "-c", program, "--help", "-x") == 7
+    assert written.read_text() == "['-c', '--help', '-x']"
+
+
+@pytest.mark.parametrize("command", (("python", "-c", ""), ("test", "--version")))
+def test_what_is_ready_is_used_while_another_run_prepares_the_machine(
+    own_machine: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    assert own_machine
+    with machine_lock():
+        assert devenv(monkeypatch, *command) == 0
+
+
+def test_a_virtual_environment_is_made_by_one_run_at_a_time(own_machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (paths.VENV / "requirements.sha256").unlink()
+
+    def ensure_venv() -> None:
+        with (own_machine / "state" / "lock").open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        (own_machine / "made").touch()
+
+    monkeypatch.setattr(python, "ensure_venv", ensure_venv)
+    assert devenv(monkeypatch, "python", "-c", "") == 0
+    assert (own_machine / "made").exists()
 
 
 def test_a_full_disk_is_reported_before_anything_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -16,14 +16,19 @@ with machine_lock():
 """
 
 
-def test_a_second_run_waits_and_names_the_first(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what takes the lock, which is one of this test's own."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     monkeypatch.setattr(paths, "STATE", tmp_path / "todo-devenv")
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER], cwd=paths.CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    return [sys.executable, "-c", HOLDER, "up"]
+
+
+def test_a_second_run_waits_and_names_the_first(
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = subprocess.PIPE
+    holder = subprocess.Popen(command, cwd=paths.CHECKOUT, stdin=pipe, stdout=pipe, text=True)
     with holder:
         assert holder.stdin is not None
         assert holder.stdout is not None
@@ -35,18 +40,14 @@ def test_a_second_run_waits_and_names_the_first(
             holder.stdin.write("\n")
             holder.stdin.flush()
 
-        monkeypatch.setattr("devenv.lock.say", let_go)
+        monkeypatch.setattr("devenv.lock._say", let_go)
         with machine_lock():
             pass
-    assert f"process {holder.pid} in" in capsys.readouterr().out
+    assert f"process {holder.pid} (devenv up) in {paths.CHECKOUT}" in capsys.readouterr().out
 
 
-def test_a_lock_is_free_after_its_holder_died(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setattr(paths, "STATE", tmp_path / "todo-devenv")
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER], cwd=paths.CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
+def test_a_lock_is_free_after_its_holder_died(command: list[str]) -> None:
+    holder = subprocess.Popen(command, cwd=paths.CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with holder:
         assert holder.stdout is not None
         holder.stdout.readline()
