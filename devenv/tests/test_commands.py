@@ -50,7 +50,7 @@ def test_a_failure_is_three_lines_and_no_traceback(tmp_path: Path) -> None:
 def test_every_command_explains_itself_in_one_line(
     own_machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert own_machine
+    assert own_machine.is_dir()
     with pytest.raises(SystemExit):
         devenv(monkeypatch, "--help")
     listing = capsys.readouterr().out
@@ -71,7 +71,7 @@ def test_arguments_after_python_are_its_own(own_machine: Path, monkeypatch: pyte
 def test_what_is_ready_is_used_while_another_run_prepares_the_machine(
     own_machine: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
-    assert own_machine
+    assert own_machine.is_dir()
     with machine_lock():
         assert devenv(monkeypatch, *command) == 0
 

@@ -130,7 +130,8 @@ class Cluster:
 
     def replace_kubectl(self, script: str) -> None:
         program = self.bin / "kubectl.new"
-        program.write_text(f"#!{sys.executable}\n{script}")
+        # Isolated and without site-packages, for it is started often.
+        program.write_text(f"#!{sys.executable} -IS\n{script}")
         program.chmod(0o755)
         program.rename(self.bin / "kubectl")
 
@@ -154,11 +155,10 @@ class Cluster:
             self._news.notify_all()
 
     def remove(self, name: str) -> None:
-        """Let a pod end and disappear."""
+        """Let a pod disappear; its streams are left to the other side to close."""
         with self._news:
             self._events.append({"type": "DELETED", "object": self._items.pop(name)})
             self._news.notify_all()
-        self._pods.pop(name).end()
 
     def end_watch(self) -> None:
         """Hang up, as a real API server does after a while."""

@@ -3,32 +3,33 @@
 A file called "cluster" beside this script names the folder with all these sockets.
 """
 
+# ruff: noqa: PTH110, PTH118, PTH120, PTH123 - started several times in every test, without pathlib in half the time
+
 import os
 import socket
-import subprocess
 import sys
-from pathlib import Path
 
 
 def main() -> None:
     """Do what the arguments say."""
-    cluster = Path(Path(sys.argv[0]).with_name("cluster").read_text())
+    with open(os.path.join(os.path.dirname(sys.argv[0]), "cluster"), encoding="utf-8") as file:
+        cluster = file.read()
     words = sys.argv[1:]
     if words[:2] == ["get", "--raw"]:
-        get(cluster / "api", words[2])
+        get(os.path.join(cluster, "api"), words[2])
     elif words[:2] == ["exec", "--stdin"]:
         separator = words.index("--")
         options, command = words[2:separator], words[separator + 1 :]
-        execute(cluster / options[-1], command)
+        execute(os.path.join(cluster, options[-1]), command)
     else:
         sys.exit(f"unexpected arguments: {words}")
 
 
-def get(api: Path, path: str) -> None:
+def get(api: str, path: str) -> None:
     """Print what the API answers, as it comes."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
-            connection.connect(str(api))
+            connection.connect(api)
         except OSError:
             sys.exit("The connection to the server was refused - did you specify the right host or port?")
         connection.sendall(f"{path}\n".encode())
@@ -36,17 +37,31 @@ def get(api: Path, path: str) -> None:
             os.write(sys.stdout.fileno(), data)
 
 
-def execute(pod: Path, command: list[str]) -> None:
+def execute(pod: str, command: list[str]) -> None:
     """Run the command here, with the pod's own socket in place of the one that it names."""
-    words = [sys.executable, *command[1:-1], str(pod)]
-    root = pod.with_suffix(".root")
-    if not root.exists():
+    words = [sys.executable, *command[1:-1], pod]
+    if not os.path.exists(f"{pod}.root"):
         os.execv(words[0], words)  # noqa: S606 - no shell is wanted
     # The pod is a real warmfork on this machine, in whose paths the folder named here stands for the pod's root.
+    import contextlib  # noqa: PLC0415 - this and what follows is rarely needed
+    import subprocess  # noqa: PLC0415
+    import threading  # noqa: PLC0415
+    from typing import IO  # noqa: PLC0415
+
+    with open(f"{pod}.root", encoding="utf-8") as file:
+        root = file.read()
     with subprocess.Popen(words, stdin=subprocess.PIPE, bufsize=0) as program:
         assert program.stdin
-        for line in sys.stdin.buffer:
-            program.stdin.write(line.replace(b'"path": "/', f'"path": "{root.read_text()}/'.encode()))
+
+        def forward(there: IO[bytes]) -> None:
+            # The program may end at any time.
+            with there, contextlib.suppress(BrokenPipeError):
+                for line in sys.stdin.buffer:
+                    there.write(line.replace(b'"path": "/', f'"path": "{root}/'.encode()))
+
+        threading.Thread(target=forward, args=(program.stdin,), daemon=True).start()
+        # With the program, whether or not more is to be read, as kubectl does.
+        os._exit(program.wait())
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The program as the Tiltfile starts it."""
+"""The program as the Tiltfile starts it, and in a hurry."""
 
 import os
 import re
@@ -12,10 +12,11 @@ from fastlane.tests.cluster import PATIENCE, SELECTOR, until
 
 CHECKOUT = Path(__file__).parents[2]
 PYTHON_PATH = os.pathsep.join(map(str, [CHECKOUT, CHECKOUT / "warmfork" / "src"]))
-COMMAND = [
-    *(sys.executable, "-m", "fastlane", "--namespace", "todo", "--selector", SELECTOR, "--container", "backend"),
+_OPTIONS = [
+    *("--namespace", "todo", "--selector", SELECTOR, "--container", "backend"),
     *("--sync", "backend/app=/app/app", "--control", "/tmp/warmfork.sock"),  # noqa: S108 - a path in pods
 ]
+COMMAND = [sys.executable, "-m", "fastlane", *_OPTIONS]
 
 
 class FastLane:
@@ -23,7 +24,7 @@ class FastLane:
 
     def __init__(self, checkout: Path, programs: Path) -> None:
         self._process = subprocess.Popen(
-            COMMAND,
+            [sys.executable, "-m", "fastlane.tests.hurried", *_OPTIONS],
             cwd=checkout,
             env={"PATH": str(programs), "PYTHONPATH": PYTHON_PATH},
             stdin=subprocess.DEVNULL,

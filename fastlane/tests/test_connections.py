@@ -101,7 +101,7 @@ def test_another_senders_pod_is_left_to_it_in_one_line(lane: FastLane, cluster: 
     taken.answer = lambda _: refusal
     taken.hang_up()
     lane.said("backend-a: refused: another sender is connected; left to Tilt, trying again")
-    until(lambda: len(taken.greetings) == 6, "it was tried again")
+    until(lambda: len(taken.greetings) >= 6, "it was tried again")
     (app / "main.py").write_text("version = 2\n")
     lane.said(r"app/main\.py: 1 of 2 replicas; backend-a: refused: another sender is connected, left to Tilt")
     assert len(free.batches) == 1

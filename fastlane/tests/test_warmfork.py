@@ -3,16 +3,17 @@
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from fastlane.tests.cluster import PATIENCE, Cluster, until
 from fastlane.tests.program import PYTHON_PATH, FastLane
+from tests.ports import reserved_port
 
 APPLICATION = """\
 from app.version import VERSION
@@ -39,8 +40,8 @@ class Replica:
         (self.package / "main.py").write_text(APPLICATION)
         (self.package / "version.py").write_text("VERSION = 1\n")
         (cluster.folder / f"{name}.root").write_text(str(root))
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self._port = free.getsockname()[1]
+        self._reservation = ExitStack()
+        self._port = self._reservation.enter_context(reserved_port())
         options = ["--port", str(self._port), "--reload-dir", "app", "--control", str(cluster.folder / name)]
         self._log = root / "log"
         with self._log.open("ab") as log:
@@ -67,18 +68,19 @@ class Replica:
     def end(self) -> None:
         self._process.send_signal(signal.SIGTERM)
         self._process.wait(PATIENCE)
+        self._reservation.close()
 
 
 @pytest.fixture
-def replica(cluster: Cluster, app: Path, tmp_path: Path) -> Iterator[Callable[[str], Replica]]:
+def replica(cluster: Cluster, app: Path, tmp_path: Path) -> Iterator[Callable[..., Replica]]:
     """Return what starts a replica and tells the cluster of it."""
     (app / "main.py").write_text(APPLICATION)
     (app / "version.py").write_text("VERSION = 1\n")
     running: list[Replica] = []
 
-    def start(name: str) -> Replica:
+    def start(name: str, container: str = "containerd://1") -> Replica:
         running.append(Replica(name, tmp_path / name, cluster))
-        cluster.announce(name)
+        cluster.announce(name, container=container)
         return running[-1]
 
     yield start
@@ -87,7 +89,7 @@ def replica(cluster: Cluster, app: Path, tmp_path: Path) -> Iterator[Callable[[s
 
 
 @pytest.fixture
-def replicas(replica: Callable[[str], Replica], lane: FastLane) -> list[Replica]:
+def replicas(replica: Callable[..., Replica], lane: FastLane) -> list[Replica]:
     replicas = [replica("backend-a"), replica("backend-b")]
     for one in replicas:
         lane.said(f"{one.name}: connected")
@@ -123,11 +125,12 @@ def test_files_come_and_go(replicas: list[Replica], lane: FastLane, app: Path) -
 
 
 def test_a_restarted_replica_is_reached_again(
-    replicas: list[Replica], replica: Callable[[str], Replica], lane: FastLane, cluster: Cluster, app: Path
+    replicas: list[Replica], replica: Callable[..., Replica], lane: FastLane, cluster: Cluster, app: Path
 ) -> None:
     replicas[0].end()
-    restarted = replica("backend-a")
+    # Before it can be reached again, lest the stream that broke be opened anew.
     cluster.announce("backend-a", container="containerd://2")
+    restarted = replica("backend-a", container="containerd://2")
     lane.said("backend-a: connected", times=2)
     (app / "version.py").write_text("VERSION = 2\n")
     lane.said(r"app/version\.py: 2 of 2 replicas in \d+ ms")
