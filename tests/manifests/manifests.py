@@ -12,6 +12,8 @@ import yaml
 
 Manifest = dict[str, Any]
 
+# The one that is written in C takes a tenth of the time.
+LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
 COMPONENT = "app.kubernetes.io/component"
 # The last part of a generated name: ten characters of kustomize's own alphabet.
@@ -27,7 +29,7 @@ def render(directory: Path) -> list[Manifest]:
         raise RuntimeError(f"{kubectl} is missing: install requirements-dev.txt") from None
     if result.returncode != 0:
         raise RuntimeError(f"{directory.name} does not render: {result.stderr.strip()}")
-    return [manifest for manifest in yaml.safe_load_all(result.stdout) if manifest]
+    return [manifest for manifest in yaml.load_all(result.stdout, Loader=LOADER) if manifest]
 
 
 def identity(manifest: Manifest) -> str:

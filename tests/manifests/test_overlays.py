@@ -97,6 +97,7 @@ def objects(manifests: list[Manifest]) -> dict[str, Manifest]:
     return {identity(manifest): manifest for manifest in manifests if manifest["kind"] != "Namespace"}
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("overlay", CHANGED)
 def test_overlay_changes_exactly_what_is_written_here(rendered: dict[str, list[Manifest]], overlay: str) -> None:
     base, own = objects(rendered["base"]), objects(rendered[overlay])

@@ -162,6 +162,7 @@ BROKEN = (
 )
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("overlay", ALLOWANCES)
 def test_overlay_keeps_rule(rendered: dict[str, list[Manifest]], overlay: str, rule: str) -> None:

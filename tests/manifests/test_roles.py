@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from psycopg2.errors import InsufficientPrivilege
 
 from dev.database import VERSION, WHEEL, Postgres
+from tests.postgres import new_server
 
 SCRIPT = Path(__file__).parents[2] / "k8s" / "base" / "postgres" / "roles.sh"
 ROLES = {"postgres": "postgres", "migrate": "todo_migrate", "app": "todo_app"}
@@ -23,10 +25,11 @@ class Server:
 
     def __init__(self, postgres: Postgres, folder: Path) -> None:
         self._postgres = postgres
-        self._password = postgres.url().split(":")[2].split("@")[0]
+        self._first_password = self._password = postgres.url().split(":")[2].split("@")[0]
         self.folder = folder
 
     def run_roles(self, passwords: dict[str, str], path: str = "") -> "subprocess.CompletedProcess[str]":
+        """Run it on these passwords; with programs of a test's own, in path, it changes nothing."""
         for name, password in passwords.items():
             (self.folder / f"{name}_password").write_text(password)
         spec = find_spec(WHEEL)
@@ -41,14 +44,21 @@ class Server:
         }
         command = ["sh", str(SCRIPT), str(self.folder)]
         result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if result.returncode == 0:
+        if result.returncode == 0 and not path:
             self._password = passwords["postgres"]
         return result
 
+    def forget_roles(self) -> None:
+        """Make the server what it was before roles.sh ran."""
+        with closing(self._connect("postgres", self._password, "postgres")) as connection:
+            connection.autocommit = True
+            cursor = connection.cursor()
+            cursor.execute("DROP DATABASE IF EXISTS todo WITH (FORCE)")
+            cursor.execute("DROP ROLE IF EXISTS todo_app, todo_migrate")
+            cursor.execute("ALTER ROLE postgres PASSWORD %s", (self._first_password,))
+
     def execute(self, role: str, password: str, statement: str = "SELECT current_user") -> list[tuple[object, ...]]:
-        connection = psycopg2.connect(
-            host="127.0.0.1", port=self._postgres.port, user=role, password=password, dbname="todo"
-        )
+        connection = self._connect(role, password, "todo")
         try:
             with connection, connection.cursor() as cursor:
                 cursor.execute(statement)
@@ -56,13 +66,25 @@ class Server:
         finally:
             connection.close()
 
+    def _connect(self, role: str, password: str, database: str) -> psycopg2.extensions.connection:
+        port = self._postgres.port
+        return psycopg2.connect(host="127.0.0.1", port=port, user=role, password=password, dbname=database)
+
+
+@pytest.fixture(scope="module")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    with new_server(tmp_path_factory, tmp_path_factory.mktemp("postgres")) as postgres:
+        yield postgres
+
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
+def server(postgres: Postgres, tmp_path: Path) -> Iterator[Server]:
+    """Return a server on which roles.sh has never run."""
     folder = tmp_path / "passwords"
     folder.mkdir()
-    with Postgres(tmp_path / "postgres", durable=False) as postgres:
-        yield Server(postgres, folder)
+    server = Server(postgres, folder)
+    yield server
+    server.forget_roles()
 
 
 def test_passwords_are_set_and_rotated(server: Server) -> None:

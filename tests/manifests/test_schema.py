@@ -9,6 +9,7 @@ from tests.manifests.schema import VERSION, violations
 OVERLAYS = ("base", "dev", "ci", "production")
 
 
+@pytest.mark.core
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_object_fits_the_api(rendered: dict[str, list[Manifest]], overlay: str) -> None:
     assert [sentence for manifest in rendered[overlay] for sentence in violations(manifest)] == []
