@@ -119,6 +119,9 @@ class Server:
         for identifier in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(identifier, signal.SIGKILL)
+        # A signal is sent sooner than it has had its effect.
+        while any(process_tree(identifier) for identifier in left):
+            time.sleep(0.01)
 
 
 def _environment() -> dict[str, str]:

@@ -39,6 +39,7 @@ def test_nothing_else_is_served(client: TestClient, asset: str) -> None:
     assert client.get(f"/docs/{asset}").status_code == 404
 
 
+@pytest.mark.core
 def test_description_tells_of_every_refusal(client: TestClient) -> None:
     paths = client.get("/openapi.json").json()["paths"]
     statuses = {

@@ -37,6 +37,7 @@ def tables(url: str) -> set[str]:
     return set(inspect(engine).get_table_names())
 
 
+@pytest.mark.core
 def test_up_down_and_up_again(empty_database: str) -> None:
     for _ in range(2):
         command.upgrade(configuration(empty_database), "head")
@@ -45,6 +46,7 @@ def test_up_down_and_up_again(empty_database: str) -> None:
         assert tables(empty_database) == {"alembic_version"}
 
 
+@pytest.mark.core
 def test_models_and_migrations_agree(database_url: str) -> None:
     command.check(configuration(database_url))
 

@@ -35,6 +35,7 @@ def test_revisions_are_read_from_the_migrations() -> None:
     assert revisions.head == max(names)
 
 
+@pytest.mark.core
 def test_ready_on_a_migrated_database(client: TestClient) -> None:
     answer = client.get("/readyz")
     head = Revisions.of(MIGRATIONS).head

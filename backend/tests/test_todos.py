@@ -15,6 +15,7 @@ def add(client: TestClient, title: str = "Buy milk", **fields: object) -> dict[s
     return todo
 
 
+@pytest.mark.core
 def test_create_answers_the_whole_todo(client: TestClient) -> None:
     todo = add(client, "Buy milk", description="Two litres")
     assert todo == {"id": todo["id"], "title": "Buy milk", "description": "Two litres", "completed": False}
@@ -42,6 +43,7 @@ def test_title_of_full_length_may_have_space_around_it(client: TestClient) -> No
     assert add(client, f" {'x' * 200} ")["title"] == "x" * 200
 
 
+@pytest.mark.core
 def test_list_is_ordered_by_id_even_after_updates(client: TestClient) -> None:
     identifiers = [add(client, f"Todo {number}")["id"] for number in range(5)]
     client.put(f"/todos/{identifiers[0]}", json={"completed": True})
@@ -63,6 +65,7 @@ def test_list_gives_100_by_default_and_up_to_500(client: TestClient) -> None:
     assert len(client.get("/todos/", params={"limit": 500}).json()) == 101
 
 
+@pytest.mark.core
 @pytest.mark.parametrize(
     "change", ({"title": "New"}, {"description": "New"}, {"description": None}, {"completed": True}, {})
 )
@@ -78,6 +81,7 @@ def test_update_trims_the_title(client: TestClient) -> None:
     assert client.put(f"/todos/{add(client)['id']}", json={"title": " New "}).json()["title"] == "New"
 
 
+@pytest.mark.core
 def test_delete_answers_the_todo_which_is_then_gone(client: TestClient) -> None:
     todo = add(client)
     answer = client.delete(f"/todos/{todo['id']}")

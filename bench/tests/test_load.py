@@ -12,6 +12,7 @@ from bench import load as load_module
 from bench.connection import Target, parse
 from bench.history import ANSWERED, DROPPED, Exchange, Kind
 from bench.load import Load, Rate, Ticker
+from tests.ports import reserved_port
 
 NEW_ONLY = Rate(new_period=0.01, kept=0, kept_period=1)
 KEPT_ONLY = Rate(new_period=60, kept=2, kept_period=0.01)
@@ -128,20 +129,20 @@ def test_tells_what_became_of_a_request(rate: Rate, conduct: Conduct, outcome: s
 
 
 def test_tells_that_nobody_listens() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    assert {exchange.outcome for exchange in exchanges(port, NEW_ONLY)} == {"refused"}
+    with reserved_port() as port:
+        assert {exchange.outcome for exchange in exchanges(port, NEW_ONLY)} == {"refused"}
 
 
 def test_gives_up_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_module, "PATIENCE", 0.2)
     finish = threading.Event()
     with ExitStack() as stack:
-        server = stack.enter_context(serving(lambda _: not finish.wait(30)))
+        server = stack.enter_context(serving(lambda _: not finish.wait(60)))
         stack.callback(finish.set)
         ended = exchanges(server.port, NEW_ONLY)
     assert {exchange.outcome for exchange in ended} == {"no answer"}
-    assert all(0.2 <= exchange.ended - exchange.began < 5 for exchange in ended)
+    # Not as late as the server would have closed them.
+    assert all(0.2 <= exchange.ended - exchange.began < 60 for exchange in ended)
 
 
 def test_sends_on_time_although_nothing_is_answered() -> None:
@@ -181,10 +182,13 @@ def test_opens_a_connection_anew_that_was_closed_with_notice() -> None:
 
 
 def test_tells_of_a_connection_that_was_closed_without_notice() -> None:
-    with serving(respond_and_leave) as server:
-        ended = [exchange for exchange in exchanges(server.port, KEPT_ONLY, 20) if exchange.kind == Kind.KEPT]
-    assert {exchange.outcome for exchange in ended} <= {ANSWERED, DROPPED, "closed", "reset"}
-    assert DROPPED in {exchange.outcome for exchange in ended}
+    outcomes: set[str] = set()
+    # On a busy machine the next request may be on its way before the server has closed.
+    with serving(respond_and_leave) as server, Load(Target("127.0.0.1", server.port, "/", read), KEPT_ONLY) as load:
+        while not {ANSWERED, DROPPED} <= outcomes:
+            load.first_answer("never comes", 0.01)
+            outcomes |= {exchange.outcome for exchange in load.take() if exchange.kind == Kind.KEPT}
+    assert outcomes <= {ANSWERED, DROPPED, "closed", "reset"}
 
 
 def test_tells_the_first_answer_of_a_version() -> None:

@@ -51,6 +51,7 @@ def test_a_save_is_served_when_every_replica_serves_it() -> None:
     assert outcome(None).quickest is None
 
 
+@pytest.mark.core
 def test_the_lanes_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     measured = {("fast", 2): (90, 110), ("tilt", 2): (430, 600), ("uvicorn", 2): (1400, 1500)}
     saves = [

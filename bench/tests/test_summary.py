@@ -21,6 +21,7 @@ def test_a_save_that_is_never_served_is_the_slowest() -> None:
     assert spell(percentile([1, math.inf, 3], 100)) == "never"
 
 
+@pytest.mark.core
 def test_a_row_is_summarised_as_it_was_counted() -> None:
     tallies = {
         Kind.NEW: Tally(requests=10, failures=Counter(refused=2), wrong=1, stale=3, longest=0.5),
