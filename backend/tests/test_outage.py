@@ -1,6 +1,7 @@
 """The database goes away in every way it can; no answer is a 500, and none fails to come."""
 
 import logging
+import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -75,15 +76,13 @@ def full_backlog() -> Iterator[int]:
         yield port
 
 
-def test_connection_attempts_vanish(
-    serve: Callable[..., TestClient], full_backlog: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("app.readiness.BUDGET", 1.0)
+def test_connection_attempts_vanish(serve: Callable[..., TestClient], full_backlog: int) -> None:
     client = serve(f"postgresql://todo_app@127.0.0.1:{full_backlog}/todo")
     with ThreadPoolExecutor() as threads:
         todos, ready = threads.map(client.get, ("/todos/", "/readyz"))
-    assert todos.status_code == 503
-    assert ready.json()["database"] == "no answer within 1 s"
+    assert (todos.status_code, ready.status_code) == (503, 503)
+    # Whichever comes first, the kernel's limit or that of PostgreSQL's client.
+    assert re.search("timed out|timeout expired", ready.json()["database"])
     assert client.get("/healthz").status_code == 200
 
 

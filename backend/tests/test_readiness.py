@@ -1,3 +1,4 @@
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -105,3 +106,15 @@ def test_result_is_used_again_for_a_second(own_client: TestClient, monkeypatch: 
     clock += 1
     assert own_client.get("/readyz").status_code == 200
     assert inspect.call_count == 2
+
+
+def test_check_that_hangs_is_not_waited_for(own_client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.readiness.BUDGET", 0.1)
+    readiness = own_client.app.state.readiness  # type: ignore[attr-defined]
+    is_over = threading.Event()
+    monkeypatch.setattr(readiness, "_inspect", is_over.wait)
+    try:
+        answer = own_client.get("/readyz")
+    finally:
+        is_over.set()
+    assert (answer.status_code, answer.json()["database"]) == (503, "no answer within 0 s")
