@@ -1,5 +1,11 @@
-"""A browser, as the application's own page has it."""
+"""The browser that the application's own page is tested in."""
 
-from frontend.tests.conftest import browser, complaints, context
+import pytest
 
-__all__ = ["browser", "complaints", "context"]
+from frontend.tests import browser
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Not by importing fixtures, which would make them anew in each folder.
+    if not config.pluginmanager.is_registered(browser):
+        config.pluginmanager.register(browser)

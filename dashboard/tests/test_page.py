@@ -17,7 +17,7 @@ from dashboard.tests.fake_feed import (
     make_save,
     make_state,
 )
-from frontend.tests.conftest import Complaints
+from frontend.tests.browser import Complaints
 from frontend.tests.test_page import COLOURS
 
 pytestmark = pytest.mark.browser

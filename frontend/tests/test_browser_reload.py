@@ -5,10 +5,7 @@ import hashlib
 import os
 import re
 import socket
-from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -33,12 +30,6 @@ def files(replicas: Replicas) -> dict[str, str]:
     """Return the digests of all files of the page as a browser gets them."""
     browsers = replicas.frontends[0]
     return {name: hashlib.sha256(browsers.get(f"/_dev/files/{name}").body).hexdigest() for name in SERVED}
-
-
-def run[T](coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run in a thread of its own: in the tests' one Playwright keeps an event loop running."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, coroutine).result()
 
 
 def watching(replicas: Replicas) -> Watcher:
@@ -70,7 +61,7 @@ class TestStates:
             return events
 
         monkeypatch.setattr(server, "REPEAT_INTERVAL", 0.2)
-        *_, last_but_one, last = run(listen())
+        *_, last_but_one, last = asyncio.run(listen())
         assert last_but_one == last
         assert CODE.encode() in last
 
@@ -176,7 +167,7 @@ class TestRest:
 
         monkeypatch.setattr(watcher, "LINGER", 0.2)
         with running_replicas() as replicas:
-            run(listen_twice(replicas))
+            asyncio.run(listen_twice(replicas))
 
     def test_a_page_that_reloads_interrupts_nothing(self, replicas: Replicas) -> None:
         with replicas.states() as states:
@@ -231,16 +222,16 @@ class TestPods:
         replicas.backends[1].code = NEWER_CODE
         monkeypatch.setattr(watcher, "resolve", resolve)
         monkeypatch.setattr(watcher, "FIND_INTERVAL", 0.01)
-        run(follow())
+        asyncio.run(follow())
 
     def test_a_name_means_all_its_addresses(self, monkeypatch: pytest.MonkeyPatch) -> None:
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"10.244.0.{n}", 8000)) for n in (5, 6)]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
         expected = {("10.244.0.5", 8000), ("10.244.0.6", 8000)}
-        assert run(watcher.resolve(("backend-pods", 8000))) == expected
+        assert asyncio.run(watcher.resolve(("backend-pods", 8000))) == expected
 
     def test_an_unknown_name_means_none(self) -> None:
-        assert run(watcher.resolve(("name.invalid", 8000))) == set()
+        assert asyncio.run(watcher.resolve(("name.invalid", 8000))) == set()
 
 
 class TestScript:

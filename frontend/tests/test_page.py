@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from frontend.tests.conftest import Complaints
+from frontend.tests.browser import Complaints
 from frontend.tests.fake_api import UNREACHABLE, Answer, FakeApi, invalid
 
 pytestmark = pytest.mark.browser

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
-from frontend.tests.conftest import Complaints
+from frontend.tests.browser import Complaints
 from frontend.tests.nginx_process import PATIENCE
 from frontend.tests.replicas import CODE, FAILURE, NEWER_CODE, Replicas
 
@@ -21,6 +21,8 @@ WIDTHS = itertools.count(1)
 def page(context: BrowserContext, replicas: Replicas, complaints: Complaints) -> Iterator[Page]:
     """Provide the page, which listens, with a mark on it."""
     page = context.new_page()
+    # In it, an earlier test has left what was served at the same addresses.
+    context.new_cdp_session(page).send("Network.clearBrowserCache")
     complaints.watch(page, replicas.url)
     open_page(page, replicas)
     yield page
