@@ -217,10 +217,11 @@ class FakeFeed:
                 send("lines", lines, f"{self.epoch}-{place}")
             elif before == shown:
                 send("ping", {})
-            if before[0] != shown[0]:
-                send("state", state)
             if before[1] != shown[1]:
                 send("saves", saves)
+            # Last, so that a page which shows it has been told all the rest.
+            if before[0] != shown[0]:
+                send("state", state)
 
     def _has_news(self, generation: int, place: int, shown: tuple[int, int]) -> bool:
         return generation != self._generation or place < len(self.lines) or shown != self._versions

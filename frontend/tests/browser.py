@@ -19,6 +19,8 @@ ARGUMENTS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Else a page goes on to move for a while after the wheel has turned.
+    "--disable-smooth-scrolling",
     # Most of what a test costs is otherwise the start of the process that its page is rendered in.
     "--process-per-site",
 )

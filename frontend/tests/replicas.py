@@ -1,5 +1,6 @@
 """A development namespace on loopback: replicas of backend and frontend as on command, and the real browser-reload."""
 
+import hashlib
 import http.client
 import json
 import shutil
@@ -147,13 +148,18 @@ class Replicas:
     def read(self, name: str) -> str:
         return (self.frontends[0].html / name).read_text()
 
+    def files(self) -> dict[str, str]:
+        """Return the digests of all files of the page as a browser gets them."""
+        browsers = self.frontends[0]
+        return {name: hashlib.sha256(browsers.get(f"/_dev/files/{name}").body).hexdigest() for name in SERVED}
+
     def save(self, name: str, text: str) -> None:
         """Replace a file in all frontends."""
         for frontend in self.frontends:
             (frontend.html / name).write_text(text)
 
     def reset(self) -> None:
-        """Make them as they were at first."""
+        """Make them as they were at first, and have browser-reload see it."""
         self.opened.close()
         self.api.release()
         self.api = FakeApi()
@@ -166,6 +172,9 @@ class Replicas:
             for name in SERVED:
                 shutil.copy(FRONTEND / name, frontend.html)
         self.service.start()
+        # It looks on for a while after its last listener: a page must not be told first what the test before has left.
+        with States(self.frontends[0]) as states:
+            states.until(code=CODE, files=self.files(), failure=None)
 
     def states(self) -> "States":
         """Listen as a browser does."""

@@ -26,12 +26,6 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def files(replicas: Replicas) -> dict[str, str]:
-    """Return the digests of all files of the page as a browser gets them."""
-    browsers = replicas.frontends[0]
-    return {name: hashlib.sha256(browsers.get(f"/_dev/files/{name}").body).hexdigest() for name in SERVED}
-
-
 def watching(replicas: Replicas) -> Watcher:
     """Return a watcher of all replicas in this process, where its intervals can be changed."""
     return Watcher(
@@ -44,7 +38,7 @@ class TestStates:
     def test_come_at_once_and_through_nginx_unbuffered(self, replicas: Replicas) -> None:
         states = replicas.states()
         assert states.response.headers["Content-Type"] == "text/event-stream"
-        states.until(code=CODE, files=files(replicas), failure=None)
+        states.until(code=CODE, files=replicas.files(), failure=None)
 
     def test_are_repeated_while_nothing_changes(self, replicas: Replicas, monkeypatch: pytest.MonkeyPatch) -> None:
         """So that silence, of which a browser cannot tell the cause, means a lost connection."""
@@ -83,7 +77,7 @@ class TestStates:
         states.until(code=None)
 
     def test_name_files_that_every_replica_serves(self, replicas: Replicas) -> None:
-        states, before = replicas.states(), files(replicas)
+        states, before = replicas.states(), replicas.files()
         states.until(files=before)
         old, new = replicas.frontends
         (new.html / "style.css").write_text("/* new */")
@@ -92,7 +86,7 @@ class TestStates:
         states.until(files=before | {"style.css": digest("/* new */")})
 
     def test_tell_new_and_deleted_files(self, replicas: Replicas) -> None:
-        states, before = replicas.states(), files(replicas)
+        states, before = replicas.states(), replicas.files()
         states.until(files=before)
         replicas.save("new.css", "/* new */")
         states.until(files=before | {"new.css": digest("/* new */")})
@@ -102,7 +96,7 @@ class TestStates:
 
     def test_tell_saves_of_one_size_and_one_time(self, replicas: Replicas) -> None:
         """What nginx tells of a file, its size and the second of its change, is the same for all of these."""
-        states, before = replicas.states(), files(replicas)
+        states, before = replicas.states(), replicas.files()
         states.until(files=before)
         for text in ("/* 1 */", "/* 2 */", "/* 3 */"):
             replicas.save("style.css", text)
@@ -114,7 +108,7 @@ class TestStates:
         for name in ("nginx.conf", "app.js.bak", ".hidden.js"):
             replicas.save(name, "secret")
         replicas.save("style.css", "/* new */")
-        replicas.states().until(files=files(replicas))
+        replicas.states().until(files=replicas.files())
 
     def test_carry_the_failure_of_any_replica(self, replicas: Replicas) -> None:
         states = replicas.states()
@@ -182,7 +176,7 @@ class TestRest:
             states = replicas.states()
             states.until(code=CODE)
             replicas.save("style.css", "/* new */")
-            states.until(files=files(replicas))
+            states.until(files=replicas.files())
             replicas.frontends[0].get("/_dev/reload.js")
             replicas.service.stop()
             replicas.frontends[0].get("/_dev/events")

@@ -7,7 +7,6 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
 
 from frontend.tests.browser import Complaints
-from frontend.tests.nginx_process import PATIENCE
 from frontend.tests.replicas import CODE, FAILURE, NEWER_CODE, Replicas
 
 pytestmark = [pytest.mark.browser, pytest.mark.nginx]
@@ -123,7 +122,7 @@ class TestReload:
 
     def test_happens_once(self, page: Page, replicas: Replicas) -> None:
         loads = Loads(page)
-        with page.expect_response("**/_dev/events"):
+        with page.expect_event("load"), page.expect_response("**/_dev/events"):
             replicas.serve(NEWER_CODE)
         is_told(page, replicas)
         assert loads.number == 1
@@ -149,7 +148,8 @@ class TestReload:
             route.fulfill(body=old, content_type="text/javascript")
 
         page.route("**/app.js", answer_with_the_old_copy)
-        replicas.save("app.js", f"{old}// saved")
+        with page.expect_event("load"):
+            replicas.save("app.js", f"{old}// saved")
         expect_reload(page)
         # Not by style sheets: with routes, the browser has no cache that tells what was loaded.
         for failure in (FAILURE, None, FAILURE, None):
@@ -439,11 +439,9 @@ class TestOverlay:
 
 class TestHiddenTab:
     def test_listens_no_more_and_catches_up(self, page: Page, replicas: Replicas) -> None:
-        for backend in replicas.backends:
-            backend.unwatched.clear()
-        show(page, "hidden")
-        for backend in replicas.backends:
-            assert backend.unwatched.wait(PATIENCE)
+        # That nobody asks anything without a listener is shown in test_browser_reload.py.
+        with page.expect_event("requestfailed", lambda request: request.url.endswith("/_dev/events")):
+            show(page, "hidden")
         replicas.serve(NEWER_CODE)
         assert stayed(page)
         show(page, "visible")
