@@ -109,8 +109,8 @@ def running_nginx(
 
     It is the development image's where the port of browser-reload is given.
     """
-    with tempfile.TemporaryDirectory(prefix="nginx-") as name:
-        folder, port = Path(name), free_port()
+    with tempfile.TemporaryDirectory(prefix="nginx-") as name, reserved_port() as port:
+        folder = Path(name)
         # A copy, because the original may lie in a home folder that the runtime user cannot enter.
         executable = shutil.copy(find_nginx(), folder / "nginx")
         (folder / "html").mkdir()
@@ -186,6 +186,11 @@ def refuses_connections(port: int) -> bool:
     return False
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """Provide a port on which nobody listens, and on which only who knows it can."""
+    with socket.socket() as holder:
+        # As long as this one does not listen, another that says the same can, and the kernel gives the port to nobody.
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])

@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from frontend.tests.fake_api import FRONTEND, FakeApi
-from frontend.tests.nginx_process import PATIENCE, SERVED, Nginx, free_port, refuses_connections, running_nginx
+from frontend.tests.nginx_process import PATIENCE, SERVED, Nginx, refuses_connections, reserved_port, running_nginx
 
 type State = dict[str, Any]
 
@@ -216,8 +216,8 @@ class States:
 def running_replicas() -> Iterator[Replicas]:
     """Run two replicas of the backend and of the frontend, and browser-reload."""
     api = FakeApi()
-    port = free_port()
     with ExitStack() as stack:
+        port = stack.enter_context(reserved_port())
         backends = [stack.enter_context(running_backend(api)) for _ in range(2)]
         frontends = [stack.enter_context(running_nginx(one.server_port, browser_reload=port)) for one in backends]
         service = Service(port, [one.server_port for one in backends], [one.port for one in frontends])

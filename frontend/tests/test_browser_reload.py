@@ -13,7 +13,7 @@ from frontend.browser_reload import server, watcher
 from frontend.browser_reload.server import Server
 from frontend.browser_reload.watcher import Address, Watcher
 from frontend.tests.fake_api import FRONTEND
-from frontend.tests.nginx_process import PATIENCE, SERVED, assert_security_headers, free_port, running_nginx
+from frontend.tests.nginx_process import PATIENCE, SERVED, assert_security_headers, reserved_port, running_nginx
 from frontend.tests.replicas import CODE, FAILURE, NEWER_CODE, Replicas, running_replicas
 
 pytestmark = pytest.mark.nginx
@@ -269,7 +269,7 @@ class TestNginx:
         assert replicas.frontends[0].get("/_dev/events").status == 502
 
     def test_of_production_has_nothing_of_it(self) -> None:
-        with running_nginx(free_port()) as nginx:
+        with reserved_port() as port, running_nginx(port) as nginx:
             for target in ("reload.js", "events", "files/", "files/app.js"):
                 assert nginx.get(f"/_dev/{target}").status == 404
             assert nginx.get("/").body == (FRONTEND / "index.html").read_bytes()

@@ -22,8 +22,8 @@ from frontend.tests.nginx_process import (
     Nginx,
     Reply,
     assert_security_headers,
-    free_port,
     refuses_connections,
+    reserved_port,
     running_nginx,
 )
 
@@ -378,14 +378,13 @@ def assert_unreachable(reply: Reply) -> None:
 class TestBackendDown:
     @pytest.mark.parametrize("method", ("GET", "POST", "PUT", "DELETE"))
     def test_refused(self, method: str) -> None:
-        with running_nginx(free_port()) as nginx:
+        with reserved_port() as port, running_nginx(port) as nginx:
             # More than once: nginx must not shut the address out.
             for _ in range(3):
                 assert_unreachable(nginx.ask(method, "/api/todos/", b"{}"))
 
     def test_recovers_at_once(self) -> None:
-        port = free_port()
-        with running_nginx(port) as nginx:
+        with reserved_port() as port, running_nginx(port) as nginx:
             for _ in range(5):
                 assert_unreachable(nginx.get("/api/todos/"))
             with socket.create_server(("127.0.0.1", port)) as server:
@@ -441,14 +440,16 @@ class TestBackendDown:
             assert_unreachable(nginx.get("/api/todos/"))
             finished.set()
 
-    def test_a_slow_answer_is_waited_for(self, nginx: Nginx, backend: Backend) -> None:
+    def test_a_slow_answer_is_waited_for(self, backend: Backend) -> None:
         def answer_late(handler: BaseHTTPRequestHandler) -> None:
-            # Longer than the connect timeout.
-            threading.Event().wait(3.5)
+            # Longer than the timeouts for a connection and for another try.
+            threading.Event().wait(0.5)
             send(handler, 200, b'{"slow":true}')
 
         backend.respond = answer_late
-        assert nginx.get("/api/todos/").json() == {"slow": True}
+        changes = {f"proxy_{name}_timeout 2s;": f"proxy_{name}_timeout 200ms;" for name in ("connect", "next_upstream")}
+        with running_nginx(backend.server_port, changes) as nginx:
+            assert nginx.get("/api/todos/").json() == {"slow": True}
         assert "proxy_read_timeout 15s;" in (FRONTEND / "nginx.conf").read_text()
 
     def test_its_own_503_stands(self, nginx: Nginx, backend: Backend) -> None:
@@ -458,7 +459,7 @@ class TestBackendDown:
         assert reply.headers.get_all("Retry-After") == ["7"]
 
     def test_the_page_is_still_served(self) -> None:
-        with running_nginx(free_port()) as nginx:
+        with reserved_port() as port, running_nginx(port) as nginx:
             assert nginx.get("/").status == 200
             assert nginx.get("/healthz").status == 200
 
@@ -527,7 +528,7 @@ class TestLog:
         assert malformed["status"] == 400
 
     def test_errors_go_to_stderr(self) -> None:
-        with running_nginx(free_port()) as nginx:
+        with reserved_port() as port, running_nginx(port) as nginx:
             nginx.get("/api/todos/")
             assert "Connection refused) while connecting to upstream" in nginx.errors()
 
