@@ -96,6 +96,7 @@ class TestLines:
         expect(page.get_by_text("No lines yet.")).to_be_visible()
         expect(match_count(page)).to_have_text("0 lines")
 
+    @pytest.mark.core
     def test_appear_as_they_come(self, page: Page, feed: FakeFeed) -> None:
         open_page(page, feed)
         feed.log("one")
@@ -633,6 +634,7 @@ class TestState:
         expect(lines.nth(2)).to_contain_text("its containers are being created")
         expect(card(page, "backend")).to_contain_text("The pods serve 2 versions at the moment.")
 
+    @pytest.mark.core
     def test_triggers_with_the_token(self, page: Page, feed: FakeFeed) -> None:
         open_page(page, feed, "?view=state")
         button(page, "Trigger backend").click()
@@ -715,6 +717,7 @@ class TestLoop:
         expect(page.get_by_text("No file has been saved yet.")).to_be_visible()
         expect(page.locator("#plot")).to_be_hidden()
 
+    @pytest.mark.core
     def test_shows_where_the_time_went(self, page: Page, feed: FakeFeed) -> None:
         feed.save(make_save(1), make_save(2, action="sync", files=["frontend/app.js", "frontend/style.css"]))
         open_page(page, feed, "?view=loop")

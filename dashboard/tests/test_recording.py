@@ -49,6 +49,7 @@ def saves(model: Model) -> list[dict[str, Any]]:
     return model.saves.changed_since(0)
 
 
+@pytest.mark.core
 def test_every_save_is_told(model: Model) -> None:
     told = [(save["files"], save["action"], save["status"]) for save in saves(model)]
     main, style = ["backend/app/main.py"], ["frontend/style.css"]

@@ -177,6 +177,7 @@ def log(model: Model, store: LogStore, *texts: str) -> None:
 
 
 class TestEvents:
+    @pytest.mark.core
     def test_lines_come_as_they_are_logged(self, model: Model) -> None:
         async def read() -> list[list[str]]:
             store, stream = LogStore(), Stream(model)
@@ -203,6 +204,7 @@ class TestEvents:
 
         assert asyncio.run(read()) == ["three"]
 
+    @pytest.mark.core
     def test_state_follows(self, model: Model) -> None:
         async def read() -> list[str]:
             stream = Stream(model)

@@ -274,6 +274,7 @@ class TestProxy:
         assert nginx.get(target).status == 200
         assert [seen.target for seen in backend.seen] == [expected]
 
+    @pytest.mark.core
     @pytest.mark.parametrize("method", ("POST", "PUT", "DELETE"))
     def test_passes_method_and_body(self, nginx: Nginx, backend: Backend, method: str) -> None:
         nginx.ask(method, "/api/todos/1", b'{"title":"Milk"}', Content_Type="application/json")

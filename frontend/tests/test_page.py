@@ -503,6 +503,7 @@ class TestFooter:
 
 
 class TestKeyboard:
+    @pytest.mark.core
     def test_is_enough_for_everything(self, page: Page, api: FakeApi) -> None:
         open_page(page, api)
         press = page.keyboard.press

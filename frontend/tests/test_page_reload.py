@@ -87,6 +87,7 @@ def heading(page: Page) -> Locator:
 
 
 class TestReload:
+    @pytest.mark.core
     def test_follows_new_code(self, page: Page, replicas: Replicas) -> None:
         replicas.serve(NEWER_CODE)
         expect_reload(page)
