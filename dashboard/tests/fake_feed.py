@@ -3,12 +3,13 @@
 import json
 import threading
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
+
+from frontend.tests.loopback import LoopbackHandler, LoopbackServer
 
 PAGE = Path(__file__).parent.parent / "page"
 TOKEN = "token-of-the-test"
@@ -238,18 +239,12 @@ class Send:
         self._handler.wfile.write(f"{head}event: {event}\ndata: {json.dumps(data)}\n\n".encode())
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(LoopbackHandler):
     """Serves the page, the events and the actions of `feed`."""
 
-    protocol_version = "HTTP/1.1"
     feed: ClassVar[FakeFeed]
 
-    def handle(self) -> None:
-        # A page that goes away does so in the middle of things.
-        with suppress(ConnectionError):
-            super().handle()
-
-    def do_GET(self) -> None:
+    def give(self) -> None:
         address = urlsplit(self.path)
         if address.path == "/api/events":
             self._serve_events(parse_qs(address.query).get("after", [self.headers.get("Last-Event-ID")])[0])
@@ -261,12 +256,13 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._send(404, "text/plain", b"Not found")
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.feed.actions.append((self.headers.get("X-Token"), json.loads(body)))
+    def act(self) -> None:
+        self.feed.actions.append((self.headers.get("X-Token"), json.loads(self.read_body())))
         refusal = self.feed.refusal
         answer = {"error": refusal} if refusal else {"ok": True}
         self._send(409 if refusal else 200, "application/json", json.dumps(answer).encode())
+
+    do_GET, do_POST = give, act  # noqa: N815 (the base class looks for these)
 
     def _serve_events(self, after: str | None) -> None:
         self.close_connection = True
@@ -281,34 +277,17 @@ class Handler(BaseHTTPRequestHandler):
         self.feed.serve(after, Send(self))
 
     def _send(self, status: int, content_type: str, payload: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", f"{content_type}; charset=utf-8")
-        self.send_header("Content-Length", str(len(payload)))
-        self.send_header("Content-Security-Policy", POLICY)
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-        """Say nothing: what was asked is in the feed."""
+        self.send(status, f"{content_type}; charset=utf-8", payload, {"Content-Security-Policy": POLICY})
 
 
-class FakeDashboard(ThreadingHTTPServer):
-    """A FakeFeed and the page on a free loopback port, as a context manager."""
-
-    daemon_threads = True
+class FakeDashboard(LoopbackServer):
+    """A FakeFeed and the page."""
 
     def __init__(self) -> None:
         self.feed = FakeFeed()
-        super().__init__(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"feed": self.feed}))
-        self.feed.url = f"http://127.0.0.1:{self.server_port}/"
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
+        super().__init__(type("BoundHandler", (Handler,), {"feed": self.feed}))
+        self.feed.url = self.url
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.feed.go_down()
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
+        super().__exit__(*exception)

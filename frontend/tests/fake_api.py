@@ -5,10 +5,11 @@ import re
 import threading
 from collections import deque
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
+
+from frontend.tests.loopback import LoopbackHandler, LoopbackServer
 
 FRONTEND = Path(__file__).parent.parent
 TITLE_LIMIT = 200
@@ -117,16 +118,14 @@ def invalid(name: str, message: str) -> Body:
     return {"detail": [{"type": "invalid", "loc": ["body", name], "msg": message, "input": None}]}
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(LoopbackHandler):
     """Serves files on / and `api` on /api/."""
 
-    protocol_version = "HTTP/1.1"
     api: ClassVar[FakeApi]
     policy: ClassVar[str]
 
     def respond(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
-        body = self.rfile.read(length)
+        body = self.read_body()
         if self.path.startswith("/api/"):
             answer = self.api.answer(self.command, self.path, json.loads(body) if body else {})
             self._send(answer.status, "application/json", answer.payload())
@@ -143,35 +142,17 @@ class Handler(BaseHTTPRequestHandler):
         if status == 0:
             self.close_connection = True
             return
-        self.send_response(status)
-        self.send_header("Content-Type", f"{content_type}; charset=utf-8")
-        self.send_header("Content-Length", str(len(payload)))
-        self.send_header("Content-Security-Policy", self.policy)
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-        """Say nothing: what was asked is in `FakeApi.requests`."""
+        self.send(status, f"{content_type}; charset=utf-8", payload, {"Content-Security-Policy": self.policy})
 
 
-class FakeServer(ThreadingHTTPServer):
-    """A FakeApi and the page on a free loopback port, as a context manager."""
-
-    daemon_threads = True
+class FakeServer(LoopbackServer):
+    """A FakeApi and the page."""
 
     def __init__(self) -> None:
         self.api = FakeApi()
-        handler = type("BoundHandler", (Handler,), {"api": self.api, "policy": content_security_policy()})
-        super().__init__(("127.0.0.1", 0), handler)
-        self.api.url = f"http://127.0.0.1:{self.server_port}/"
-        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
+        super().__init__(type("BoundHandler", (Handler,), {"api": self.api, "policy": content_security_policy()}))
+        self.api.url = self.url
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.api.release()
-        self.shutdown()
-        self._thread.join()
-        self.server_close()
+        super().__exit__(*exception)

@@ -10,10 +10,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from frontend.tests.fake_api import FRONTEND, FakeApi
+from frontend.tests.loopback import LoopbackHandler, LoopbackServer
 from frontend.tests.nginx_process import PATIENCE, SERVED, Nginx, refuses_connections, reserved_port, running_nginx
 
 type State = dict[str, Any]
@@ -27,67 +27,49 @@ FAILURE: dict[str, Any] = {
 }
 
 
-class BackendPod(ThreadingHTTPServer):
+class BackendPod(LoopbackServer):
     """One replica of the backend: the todo API, and warmfork's status. Without `code` it hangs up instead."""
-
-    daemon_threads = True
 
     def __init__(self, api: FakeApi) -> None:
         self.api = api
         self.serve(CODE)
         self.watchers: set[int] = set()
         self.unwatched = threading.Event()
-        super().__init__(("127.0.0.1", 0), BackendHandler)
+        super().__init__(BackendHandler)
 
     def serve(self, code: str) -> None:
         self.code: str | None = code
         self.failure: dict[str, Any] | None = None
         self.serving = True
 
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing when a connection is cut, as proxies and pages that go do."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
-
     def status(self) -> bytes:
         status = {"generation": 1, "code": self.code, "serving": self.serving, "failure": self.failure}
         return json.dumps(status).encode()
 
 
-class BackendHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class BackendHandler(LoopbackHandler):
     server: BackendPod
 
     def respond(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.read_body()
         if self.path == "/_warmfork":
             self.server.watchers.add(self.client_address[1])
             self.server.unwatched.clear()
             if self.server.code is None:
                 self.close_connection = True
             else:
-                self._send(200, self.server.status())
+                self.send(200, "application/json", self.server.status())
         else:
             answer = self.server.api.answer(self.command, f"/api{self.path}", json.loads(body) if body else {})
-            self._send(answer.status, answer.payload())
+            self.send(answer.status, "application/json", answer.payload())
 
     do_GET = do_POST = do_PUT = do_DELETE = respond  # noqa: N815 (the base class looks for these)
-
-    def _send(self, status: int, payload: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
 
     def finish(self) -> None:
         super().finish()
         self.server.watchers.discard(self.client_address[1])
         if not self.server.watchers:
             self.server.unwatched.set()
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-        """Say nothing."""
 
 
 class Service:
@@ -218,20 +200,8 @@ def running_replicas() -> Iterator[Replicas]:
     api = FakeApi()
     with ExitStack() as stack:
         port = stack.enter_context(reserved_port())
-        backends = [stack.enter_context(running_backend(api)) for _ in range(2)]
+        backends = [stack.enter_context(BackendPod(api)) for _ in range(2)]
         frontends = [stack.enter_context(running_nginx(one.server_port, browser_reload=port)) for one in backends]
         service = Service(port, [one.server_port for one in backends], [one.port for one in frontends])
         stack.enter_context(service)
         yield Replicas(api, backends, frontends, service, stack.enter_context(ExitStack()))
-
-
-@contextmanager
-def running_backend(api: FakeApi) -> Iterator[BackendPod]:
-    with BackendPod(api) as backend:
-        thread = threading.Thread(target=backend.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield backend
-        finally:
-            backend.shutdown()
-            thread.join()

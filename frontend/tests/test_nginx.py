@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from frontend.tests.fake_api import FRONTEND
+from frontend.tests.loopback import LoopbackHandler, LoopbackServer
 from frontend.tests.nginx_process import (
     PATIENCE,
     SERVED,
@@ -44,62 +44,38 @@ class Seen:
     peer: int
 
 
-class Backend(ThreadingHTTPServer):
+class Backend(LoopbackServer):
     """Records requests and answers each with `respond`, by default 200 and an empty object."""
-
-    daemon_threads = True
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
-        self.respond: Callable[[BaseHTTPRequestHandler], None] = lambda handler: send(handler, 200, b"{}")
-        super().__init__(("127.0.0.1", 0), BackendHandler)
+        self.respond: Callable[[LoopbackHandler], None] = lambda handler: send(handler, 200, b"{}")
+        super().__init__(BackendHandler)
 
 
-class BackendHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class BackendHandler(LoopbackHandler):
     server: Backend
 
     def handle_any(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = self.read_body()
         self.server.seen.append(Seen(self.command, self.path, self.headers, body, self.client_address[1]))
         self.server.respond(self)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 (the base class looks for these)
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the base class's name)
-        """Say nothing: what was asked is in `Backend.seen`."""
 
-
-def send(handler: BaseHTTPRequestHandler, status: int, body: bytes, **headers: str) -> None:
+def send(handler: LoopbackHandler, status: int, body: bytes, **headers: str) -> None:
     """Answer with `headers`, whose names have _ for -, besides the usual ones."""
-    handler.send_response(status)
-    handler.send_header("Content-Type", "application/json")
-    handler.send_header("Content-Length", str(len(body)))
-    for name, value in headers.items():
-        handler.send_header(name.replace("_", "-"), value)
-    handler.end_headers()
-    handler.wfile.write(body)
+    handler.send(status, "application/json", body, {name.replace("_", "-"): text for name, text in headers.items()})
 
 
-def hang_up(handler: BaseHTTPRequestHandler) -> None:
+def hang_up(handler: LoopbackHandler) -> None:
     handler.close_connection = True
-
-
-@contextmanager
-def running_backend() -> Iterator[Backend]:
-    with Backend() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture(scope="module")
 def shared_backend() -> Iterator[Backend]:
-    with running_backend() as backend:
+    with Backend() as backend:
         yield backend
 
 
@@ -312,7 +288,7 @@ class TestProxy:
     def test_streams_when_the_backend_asks_for_it(self, nginx: Nginx, backend: Backend) -> None:
         first_was_read = threading.Event()
 
-        def stream(handler: BaseHTTPRequestHandler) -> None:
+        def stream(handler: LoopbackHandler) -> None:
             handler.send_response(200)
             handler.send_header("Content-Type", "text/event-stream")
             handler.send_header("X-Accel-Buffering", "no")
@@ -431,7 +407,7 @@ class TestBackendDown:
     def test_never_answers(self, backend: Backend) -> None:
         finished = threading.Event()
 
-        def wait(handler: BaseHTTPRequestHandler) -> None:
+        def wait(handler: LoopbackHandler) -> None:
             finished.wait(PATIENCE)
             hang_up(handler)
 
@@ -442,7 +418,7 @@ class TestBackendDown:
             finished.set()
 
     def test_a_slow_answer_is_waited_for(self, backend: Backend) -> None:
-        def answer_late(handler: BaseHTTPRequestHandler) -> None:
+        def answer_late(handler: LoopbackHandler) -> None:
             # Longer than the timeouts for a connection and for another try.
             threading.Event().wait(0.5)
             send(handler, 200, b'{"slow":true}')
@@ -561,7 +537,7 @@ class TestProcess:
     def test_lets_requests_finish_when_told_to_quit(self, backend: Backend) -> None:
         arrived, finish = threading.Event(), threading.Event()
 
-        def answer_when_told(handler: BaseHTTPRequestHandler) -> None:
+        def answer_when_told(handler: LoopbackHandler) -> None:
             arrived.set()
             assert finish.wait(PATIENCE)
             send(handler, 200, b"{}")
