@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import signal
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from warmfork.reading import BeingWrittenError, read_whole
 from warmfork.settings import SettingsError
 
 PROTOCOL = 1
@@ -73,6 +75,8 @@ class Control:
 
     def __init__(self, path: Path, roots: list[Path], reloader: Reloader) -> None:
         """Listen at the path, with access for this user alone. Raises SettingsError."""
+        # By which the kernel tells that somebody waits for the end of a read.
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
         self.path = path
         self._roots = roots
         self._reloader = reloader
@@ -96,7 +100,11 @@ class Control:
             delivery = self._deliveries.get(path)
             if delivery is None:
                 continue
-            found = _digest(_read(path))
+            try:
+                found = _digest(_read(path))
+            except BeingWrittenError:
+                # The end of that will be told.
+                continue
             if found == delivery.digests[-1]:
                 continue
             if found in delivery.digests:
@@ -124,7 +132,8 @@ class Control:
             delivery = self._deliveries.setdefault(path, _Delivery())
             if not delivery.digests:
                 # What the file holds now may arrive once more, too.
-                delivery.remember(_read(path))
+                with contextlib.suppress(BeingWrittenError):
+                    delivery.remember(_read(path))
             delivery.remember(content)
             try:
                 _write(path, content)
@@ -278,8 +287,9 @@ def _digest(content: bytes | None) -> bytes:
 
 
 def _read(path: Path) -> bytes | None:
+    """Return the content, None where there is none. Raises BeingWrittenError."""
     try:
-        return path.read_bytes()
+        return read_whole(path)
     except OSError:
         return None
 
