@@ -201,11 +201,13 @@ def unused_port() -> int:
 def process_table() -> list[Process]:
     """Return every process of this machine."""
     table = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
+    # Asked for very often, and there may be hundreds: text is quicker than paths.
+    for pid in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208
         try:
-            pid, rest = path.parent.name, path.read_text().rpartition(")")[2]
+            with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123
+                rest = file.read().rpartition(b")")[2]
         except (FileNotFoundError, ProcessLookupError):  # it ended just now
             continue
         state, parent, _group, session = rest.split()[:4]
-        table.append(Process(int(pid), state, int(parent), int(session)))
+        table.append(Process(int(pid), state.decode(), int(parent), int(session)))
     return table
