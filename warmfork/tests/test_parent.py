@@ -104,9 +104,22 @@ def test_library_that_imports_the_application(tiny: Project, library: Path, serv
     (library / "plugin.py").write_text("from tiny.version import VERSION\n")
     tiny.replace("main.py", "from tiny.version import VERSION", "from plugin import VERSION")
     server = serve(tiny, python_path=[library])
+    for version in range(1, 4):
+        tiny.replace("version.py", str(version - 1), str(version))
+        server.until_text(str(version))
+    assert server.reports("restarting") == []
+
+
+def test_library_that_does_without_the_application_where_it_has_to(tiny: Project, library: Path, serve: Serve) -> None:
+    """In the parent it would be without, so the parent does without it."""
+    plugin = "try:\n    from tiny.version import VERSION\nexcept ImportError:\n    VERSION = 'without'\n"
+    (library / "plugin.py").write_text(plugin)
+    tiny.replace("main.py", "from tiny.version import VERSION", "from plugin import VERSION")
+    server = serve(tiny, python_path=[library])
     assert_started_anew_without("plugin", "the application's own tiny", server)
-    tiny.replace("version.py", "0", "1")
-    server.until_text("1")
+    for version in range(1, 4):
+        tiny.replace("version.py", str(version - 1), str(version))
+        server.until_text(str(version))
 
 
 def test_library_that_cannot_be_imported(tiny: Project, library: Path, serve: Serve) -> None:

@@ -4,10 +4,16 @@ import array
 import json
 import os
 import socket
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-# A message must fit into the kernel's default socket buffer of 208 KiB.
-_MAXIMUM_BYTES = 200 * 1024
+from warmfork.memory import memory_file, read_all
+
+# Of text. A longer one is passed as a file: a message must fit into the kernel's socket buffer, by default 208 KiB,
+# beside others that the other side has not read yet.
+_LONGEST_TEXT = 16 * 1024
+# In place of a text that is passed as a file; no text of JSON's.
+_IN_A_FILE = b"file"
 # Linux passes at most 253 descriptors at once.
 MAXIMUM_DESCRIPTORS = 200
 
@@ -45,11 +51,21 @@ class Channel:
         """Close this end; the other one sees the end of messages."""
         self._socket.close()
 
-    def send(self, event: str, descriptors: list[int] | None = None, **fields: object) -> bool:
-        """Send without waiting. Return whether the other side will get it."""
+    def send(self, event: str, descriptors: Sequence[int] = (), **fields: object) -> bool:
+        """Send a message of any size, without waiting. Return whether the other side will get it."""
         data = json.dumps([event, fields]).encode()
-        if len(data) > _MAXIMUM_BYTES:
-            raise ValueError(f"a message of {len(data)} bytes, {_MAXIMUM_BYTES} are allowed")
+        if len(data) <= _LONGEST_TEXT:
+            return self._send(data, descriptors)
+        try:
+            text = memory_file(data)
+        except OSError:
+            return False
+        try:
+            return self._send(_IN_A_FILE, [text, *descriptors])
+        finally:
+            os.close(text)
+
+    def _send(self, data: bytes, descriptors: Sequence[int]) -> bool:
         rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
         try:
             # socket.send_fds and recv_fds would ignore the flags.
@@ -61,21 +77,22 @@ class Channel:
     def receive(self, *, wait: bool = False) -> Message | None:
         """Return the next message, or None at the end of messages. Raises BlockingIOError when there is none yet."""
         flags = socket.MSG_CMSG_CLOEXEC | (0 if wait else socket.MSG_DONTWAIT)
-        descriptors = array.array("i")
-        room = socket.CMSG_LEN(MAXIMUM_DESCRIPTORS * descriptors.itemsize)
+        passed = array.array("i")
+        room = socket.CMSG_LEN((MAXIMUM_DESCRIPTORS + 1) * passed.itemsize)
         try:
-            data, rights, _, _ = self._socket.recvmsg(_MAXIMUM_BYTES, room, flags)
+            data, rights, _, _ = self._socket.recvmsg(_LONGEST_TEXT, room, flags)
         except ConnectionError:
             return None
-        for _, _, passed in rights:
-            descriptors.frombytes(passed[: len(passed) - len(passed) % descriptors.itemsize])
+        for _, _, numbers in rights:
+            passed.frombytes(numbers[: len(numbers) - len(numbers) % passed.itemsize])
         if not data:
             return None
-        event, fields = json.loads(data)
-        return Message(event, fields, descriptors.tolist())
+        descriptors = passed.tolist()
+        event, fields = json.loads(read_all(descriptors.pop(0)) if data == _IN_A_FILE else data)
+        return Message(event, fields, descriptors)
 
 
-def close_all(descriptors: list[int]) -> None:
+def close_all(descriptors: Iterable[int]) -> None:
     """Close the descriptors of a message that nobody takes."""
     for descriptor in descriptors:
         os.close(descriptor)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn, Self
 
 import uvicorn
@@ -22,12 +23,15 @@ from warmfork.activation import Activation
 from warmfork.channel import MAXIMUM_DESCRIPTORS, Channel, Message, close_all
 from warmfork.failure import FailedApplication, Failure
 from warmfork.loader import Importer
+from warmfork.memory import read_all
 from warmfork.prefault import prefault
+from warmfork.reads import Reads
 from warmfork.settings import Settings
 from warmfork.status import Status
+from warmfork.territory import Territory
 
 # Seconds that streams get to end once the graceful time is over, before they are cut off.
-_LAST_WORDS = 0.5
+_STREAM_GRACE = 0.5
 
 
 @dataclass
@@ -39,10 +43,11 @@ class Child:
     listener: socket.socket
     activation: Activation
     importer: Importer
+    territory: Territory
     status: Status
     # Modules to import ahead of a change, and those that must wait for it. A process without any starts at once.
-    ahead: tuple[str, ...] = ()
-    behind: frozenset[str] = frozenset()
+    preimported: tuple[str, ...] = ()
+    deferred: frozenset[str] = frozenset()
     # The process that serves meanwhile; 0 if there is none.
     sibling: int = 0
     # Serve this instead of the application.
@@ -59,6 +64,9 @@ class Child:
         except _StartupError as error:
             self._report(error.failure)
             code = 1
+        except _StaleError as error:
+            self.channel.send("stale", files=sorted(error.files))
+            code = 1
         except BaseException as error:  # noqa: BLE001 - whatever an application does when imported
             self._report(Failure.of(error))
             code = 1
@@ -69,12 +77,18 @@ class Child:
 
     def _serve(self) -> None:
         gc.disable()
-        self.importer.forget_listings()
+        self.importer.admit()
+        around = Territory([*self.importer.sources.trees, Path.cwd()])
+        reads = Reads(self.importer.record, around.is_inside, lambda: self.importer.importing)
         libraries = set(sys.modules)
-        if self.behind:
+        if self.deferred:
             self._prepare()
         self.activation.announce()
         application = FailedApplication(self.failure) if self.failure else import_from_string(self.settings.app)
+        reads.stop()
+        if self.deferred and (stale := self.importer.stale()):
+            # The last line of defence: it must not serve, whatever the reason.
+            raise _StaleError(stale)
         with _Silence() as log:
             server = _Server(self._configure(application), self, log, libraries)
             # What exists by now stays: no collection need look at it, or copy its pages.
@@ -84,19 +98,20 @@ class Child:
 
     def _prepare(self) -> None:
         """Import what the next change will not touch, then wait for it."""
-        for name in self.ahead:
+        for name in self.preimported:
             importlib.import_module(name)
-        spoilt = sorted(self.behind & set(sys.modules))
-        self.channel.send("prepared", spoilt=spoilt)
+        record = self.importer.record
+        spoilt = sorted(self.deferred & record.files.keys())
+        self.channel.send("prepared", spoilt=spoilt, record=record.as_json())
         if self.sibling:
             prefault(self.sibling)
         message = self.channel.receive(wait=True)
         if message is None:
             _end_process(0)
-        with os.fdopen(message.descriptors[0], "rb") as packed:
-            self.importer.sources.unpack(packed.read())
+        self.importer.sources.unpack(read_all(message.descriptors[0]))
         self.status.generation = message.fields["generation"]
-        self.importer.forget_listings()
+        if stale := record.touches(message.fields["files"]):
+            raise _StaleError(stale)
 
     def _configure(self, application: ASGI3Application) -> uvicorn.Config:
         self.status.code = self.importer.sources.digest
@@ -128,6 +143,14 @@ class _StartupError(Exception):
         self.failure = failure
 
 
+class _StaleError(Exception):
+    """What was executed or read is not what is on the disk now."""
+
+    def __init__(self, files: set[str]) -> None:
+        super().__init__(", ".join(sorted(files)))
+        self.files = files
+
+
 class _Silence(logging.Filter):
     """Keeps uvicorn from announcing each step of each reload, and the error of a start for the parent to report."""
 
@@ -151,13 +174,14 @@ class _Silence(logging.Filter):
 
 
 class _Server(uvicorn.Server):
-    """Serves on the inherited socket; the parent tells it when to begin, to hold its breath, and to leave."""
+    """Serves on the inherited socket; the parent tells it when to begin, to hold requests back, and to leave."""
 
     def __init__(self, config: uvicorn.Config, child: Child, log: _Silence, libraries: set[str]) -> None:
         super().__init__(config)
         self._channel = child.channel
         self._listener = child.listener
         self._importer = child.importer
+        self._territory = child.territory
         self._status = child.status
         self._hold_timeout = child.settings.hold_timeout
         self._graceful_timeout = child.settings.graceful_timeout
@@ -180,7 +204,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - as in uvicorn
         """Start the application, and serve when the parent agrees."""
         loop = asyncio.get_running_loop()
-        loop.add_reader(self._channel.fileno(), self._listen_to_parent)
+        loop.add_reader(self._channel.fileno(), self._on_readable)
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             raise _StartupError(self._log.error or Failure("startup failed", "The application gave no reason."))
@@ -188,8 +212,7 @@ class _Server(uvicorn.Server):
         self._channel.send(
             "loaded",
             learned=self._learned(),
-            order=self._importer.order,
-            edges={name: sorted(targets) for name, targets in self._importer.edges.items()},
+            record=self._importer.record.as_json(),
         )
         await self._begin.wait()
         if self._end.is_set():
@@ -203,9 +226,9 @@ class _Server(uvicorn.Server):
 
     def _learned(self) -> list[str]:
         """Return libraries that only the application's import or start has imported; the parent can take them over."""
-        known = self._libraries.union(self._importer.order)
-        modules = list(sys.modules.items())
-        return [name for name, module in modules if name not in known and getattr(module, "__spec__", None)]
+        new = [name for name in list(sys.modules) if name not in self._libraries]
+        own = set(self._territory.modules(sys.modules, new))
+        return [name for name in new if name not in own and getattr(sys.modules.get(name), "__spec__", None)]
 
     async def main_loop(self) -> None:
         """Wait for the end; uvicorn renews the date header once a second."""
@@ -238,7 +261,7 @@ class _Server(uvicorn.Server):
         if not self._held and not self._leaving:
             self._listen()
 
-    def _listen_to_parent(self) -> None:
+    def _on_readable(self) -> None:
         while True:
             try:
                 message = self._channel.receive()
@@ -249,9 +272,9 @@ class _Server(uvicorn.Server):
                 asyncio.get_running_loop().remove_reader(self._channel.fileno())
                 self._stop()
                 return
-            self._obey(message)
+            self._on_message(message)
 
-    def _obey(self, message: Message) -> None:
+    def _on_message(self, message: Message) -> None:
         if message.event == "serve":
             self._begin.set()
         elif message.event == "hold" and not self._leaving:
@@ -336,7 +359,7 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(0.02)
             # An answer may have waited for its last bytes to be sent.
             self._settle(self._between_requests())
-        self.config.timeout_graceful_shutdown = _LAST_WORDS  # type: ignore[assignment]
+        self.config.timeout_graceful_shutdown = _STREAM_GRACE  # type: ignore[assignment]
         self._end.set()
 
     def _stop(self) -> None:

@@ -2,62 +2,61 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 
+from warmfork.record import Record
 from warmfork.sources import Source, Sources
 
 
 class Graph:
-    """The import statements of the application's files, and what those cannot show but a run has."""
+    """Who imports whom, among modules that were executed: by import statements, and by what a run has shown."""
 
-    def __init__(self, sources: Sources, roots: Sequence[Path], seen: Mapping[str, Iterable[str]]) -> None:
-        """Read the statements.
-
-        roots: where top-level modules lie, as in sys.path; seen: imports that were observed, by importing module.
-        """
-        self.modules = {name: source for source in sources.python() if (name := module_name(source.path, roots))}
-        self._imports = {
+    def __init__(self, record: Record, sources: Sources) -> None:
+        """Read the statements of the record's files."""
+        self._importers: defaultdict[str, set[str]] = defaultdict(set)
+        for name, file in record.files.items():
+            source = sources.find(file)
+            targets = _targets(name, source) if source else set()
             # Importing a.b imports a first, and so does being a.b.
-            name: {
-                above for target in (name, *_targets(name, source), *seen.get(name, ())) for above in _upwards(target)
-            }
-            for name, source in self.modules.items()
-        }
+            for target in (name, *targets, *record.imported.get(name, ())):
+                for above in _upwards(target):
+                    if above in record.files and above != name:
+                        self._importers[above].add(name)
 
     def dependents(self, names: Iterable[str]) -> set[str]:
         """Return the modules, and all that import one of them, directly or not."""
         found, waiting = set(names), list(names)
         while waiting:
-            new = self._importers.get(waiting.pop(), set()) - found
+            new = self._importers[waiting.pop()] - found
             found |= new
             waiting += new
         return found
 
     def outermost(self, entry: str) -> set[str]:
         """Return the modules that the entry alone imports, such as routers."""
-        return {name for name, importers in self._importers.items() if importers - {name} == {entry}}
+        return {name for name, importers in self._importers.items() if importers == {entry}}
 
-    @cached_property
-    def _importers(self) -> Mapping[str, set[str]]:
-        importers: defaultdict[str, set[str]] = defaultdict(set)
-        for name, imported in self._imports.items():
-            for target in imported & self.modules.keys():
-                importers[target].add(name)
-        return importers
 
-    def libraries(self, entry: str) -> list[str]:
-        """Return what the module and the application's modules that it leads to import from elsewhere, by name."""
-        reached, waiting, outside = {entry}, [entry], set()
-        while waiting:
-            for target in self._imports.get(waiting.pop(), ()):
-                if target in self.modules:
-                    waiting += {target} - reached
-                    reached.add(target)
-                else:
-                    outside.add(target)
-        packages = {name.partition(".")[0] for name in self.modules}
-        return sorted(name for name in outside if name.partition(".")[0] not in packages)
+def libraries(entry: str, sources: Sources, roots: Sequence[Path]) -> list[str]:
+    """Return what an application that has not run yet seems to import from elsewhere.
+
+    roots: where top-level modules lie, as in sys.path. It is a guess by names that paths suggest; a wrong one costs time.
+    """
+    modules = {name: source for source in sources.python() if (name := module_name(source.path, roots))}
+    imports: Mapping[str, set[str]] = {
+        name: {above for target in (name, *_targets(name, source)) for above in _upwards(target)}
+        for name, source in modules.items()
+    }
+    reached, waiting, outside = {entry}, [entry], set()
+    while waiting:
+        for target in imports.get(waiting.pop(), ()):
+            if target in modules:
+                waiting += {target} - reached
+                reached.add(target)
+            else:
+                outside.add(target)
+    packages = {name.partition(".")[0] for name in modules}
+    return sorted(name for name in outside if name.partition(".")[0] not in packages)
 
 
 def module_name(path: Path, roots: Sequence[Path]) -> str | None:

@@ -1,81 +1,176 @@
-"""Imports the application's modules from the snapshot of its files, and notes who imported whom."""
+"""Imports the application's modules from the snapshot of its files, and notes what it executes and who imported whom.
 
+Whether a module is the application's is decided by where its file really lies, whichever finder has found it.
+"""
+
+import os
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
-from importlib.machinery import FileFinder, ModuleSpec, PathFinder, SourceFileLoader
+from importlib.abc import MetaPathFinder
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder, SourceFileLoader
+from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from warmfork.reads import signature
+from warmfork.record import Record
 from warmfork.sources import Sources, compile_source
+from warmfork.territory import Territory
 
 
-class Importer:
-    """A finder for sys.meta_path, ahead of Python's own."""
+class NotHereError(ImportError):
+    """A module of the application was about to be imported into the parent, which must never hold one."""
 
-    def __init__(self, sources: Sources) -> None:
+
+class Importer(MetaPathFinder):
+    """A finder for sys.meta_path, ahead of all others.
+
+    In the parent it refuses the application's modules; a forked process calls admit() before it imports them.
+    """
+
+    def __init__(self, sources: Sources, territory: Territory) -> None:
         """Nothing is imported yet."""
         self.sources = sources
-        # The application's modules in the order in which their imports finished.
-        self.order: list[str] = []
-        # Whom each module was the first to import, which finds imports that no statement shows.
-        self.edges: dict[str, set[str]] = defaultdict(set)
+        self._territory = territory
+        self.record = Record()
+        # Modules of the application that were asked for in the parent.
+        self.refused: set[str] = set()
+        self._is_admitted = False
         self._importing: list[str] = []
+
+    def admit(self) -> None:
+        """From now on, import the application's modules."""
+        self._territory.forget()
+        self._is_admitted = True
+
+    @property
+    def importing(self) -> str | None:
+        """The module of the application that is being executed, if any."""
+        return self._importing[-1] if self._importing else None
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find a module of the application; leave all others to the finders that follow."""
-        spec = PathFinder.find_spec(fullname, path, target)
-        if (
-            spec is None
-            or type(spec.loader) is not SourceFileLoader
-            or not self.sources.is_below(Path(spec.loader.path))
-        ):
-            return None
-        spec.loader = _Loader(fullname, spec.loader.path, self)
+        """Find a module wherever it is; one of the application's is loaded from the snapshot."""
+        spec = self._ask_all(fullname, path, target)
+        if spec is None or not self._territory.holds(spec):
+            return spec
+        if not self._is_admitted:
+            self.refused.add(fullname)
+            raise NotHereError(f"{fullname} is the application's own", name=fullname)
+        if spec.origin and spec.has_location:
+            file = self._territory.canonical(os.path.abspath(spec.origin)) or spec.origin  # noqa: PTH100
+            if isinstance(spec.loader, SourceFileLoader):
+                spec.loader = _Loader(fullname, spec.origin, file, self)
+            else:
+                # Built in place, such as an extension module: loaded from the disk.
+                self.record.files[fullname] = file
+                self.record.signatures[file] = signature(file)
         return spec
 
-    def forget_listings(self) -> None:
-        """Let Python look at the folders again: its listings are as coarse as the clock of the file system."""
-        trees = tuple(map(str, self.sources.trees))
-        above = {str(place) for tree in self.sources.trees for place in tree.parents}
-        for name, finder in sys.path_importer_cache.items():
-            # Libraries have hundreds of folders, and paths as objects take their time.
-            if isinstance(finder, FileFinder) and (name in above or name.startswith(trees)):
-                finder.invalidate_caches()
+    def stale(self) -> set[str]:
+        """Return what was executed or read and is not what the snapshot has, or what is on the disk now."""
+        executed = {
+            file
+            for file, digest in self.record.digests.items()
+            if (source := self.sources.find(file)) is None or source.digest.hex() != digest
+        }
+        return executed | {path for path, before in self.record.signatures.items() if signature(path) != before}
+
+    def _ask_all(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+        for finder in sys.meta_path:
+            if finder is self:
+                continue
+            if finder is PathFinder:
+                spec = self._search(fullname, path, target)
+            else:
+                spec = finder.find_spec(fullname, path, target)
+            if spec:
+                return spec
+        return None
+
+    def _search(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+        """Do what PathFinder does, with the snapshot in place of the folders that it is of."""
+        name = fullname.rpartition(".")[2]
+        portions: list[str] = []
+        for entry in sys.path if path is None else path:
+            folder = os.path.abspath(entry)  # noqa: PTH100 - for each import
+            if self._territory.reaches(folder):
+                base = os.path.join(folder, name)  # noqa: PTH118 - for each import
+                if spec := self._in_snapshot(fullname, base):
+                    return spec
+                if self._territory.canonical(base) is not None:
+                    portions += [base] if os.path.isdir(base) else []  # noqa: PTH112 - for each import
+                    continue
+            if found := PathFinder.find_spec(fullname, [entry], target):
+                if found.loader is not None:
+                    return found
+                portions += found.submodule_search_locations or ()
+        if not portions:
+            return None
+        spec = ModuleSpec(fullname, None, is_package=True)
+        spec.submodule_search_locations = portions
+        return spec
+
+    def _in_snapshot(self, fullname: str, base: str) -> ModuleSpec | None:
+        package = os.path.join(base, "__init__.py")  # noqa: PTH118 - for each import
+        if self._has(package):
+            loader = SourceFileLoader(fullname, package)
+            return spec_from_file_location(fullname, package, loader=loader, submodule_search_locations=[base])
+        if self._territory.canonical(base) is None:
+            return None
+        for suffix in EXTENSION_SUFFIXES:
+            if os.path.isfile(base + suffix):  # noqa: PTH113 - for each import
+                return spec_from_file_location(fullname, base + suffix)
+        module = f"{base}.py"
+        return (
+            spec_from_file_location(fullname, module, loader=SourceFileLoader(fullname, module))
+            if self._has(module)
+            else None
+        )
+
+    def _has(self, path: str) -> bool:
+        canonical = self._territory.canonical(path)
+        return canonical is not None and self.sources.find(canonical) is not None
 
     def begin(self, name: str) -> None:
-        """Note that the module is being imported."""
+        """Note that the module is being executed."""
         if self._importing:
-            self.edges[self._importing[-1]].add(name)
+            self.record.imported[self._importing[-1]].add(name)
         self._importing.append(name)
 
-    def end(self, name: str) -> None:
-        """Note that the module's import finished, well or not."""
-        self._importing.pop()
-        self.order.append(name)
+    def end(self, name: str, file: str, digest: str) -> None:
+        """Note that the module's execution has ended, well or not."""
+        self._importing.remove(name)
+        self.record.files.pop(name, None)
+        self.record.files[name] = file
+        self.record.digests[file] = digest
 
 
 class _Loader(SourceFileLoader):
-    def __init__(self, fullname: str, path: str, importer: Importer) -> None:
+    """Executes a module as the snapshot has it.
+
+    path: as Python would know the file; file: as the snapshot does.
+    """
+
+    def __init__(self, fullname: str, path: str, file: str, importer: Importer) -> None:
         super().__init__(fullname, path)
+        self._file = file
         self._importer = importer
+        self._digest = ""
 
     def get_code(self, fullname: str) -> CodeType:
-        path = Path(self.get_filename(fullname))
-        source = self._importer.sources.get(path)
+        del fullname
+        source = self._importer.sources.find(self._file)
         if source is None:
-            # Newer than the snapshot.
-            return compile_source(path.read_bytes(), path)
-        if source.code is None:
-            # Compiled here once more, so that the error has no other process's stack.
-            return compile_source(source.content, path)
-        return source.code
+            raise FileNotFoundError(f"{self._file} is gone")
+        self._digest = source.digest.hex()
+        # Where there is none it is compiled here once more, so that the error has no other process's stack.
+        return source.code or compile_source(source.content, Path(self._file))
 
     def exec_module(self, module: ModuleType) -> None:
         self._importer.begin(module.__name__)
         try:
             super().exec_module(module)
         finally:
-            self._importer.end(module.__name__)
+            self._importer.end(module.__name__, self._file, self._digest)

@@ -37,14 +37,18 @@ def preload(names: Iterable[str], importer: Importer) -> list[Hazard]:
     """Import the modules. What cannot be imported here is left to the application, which may have its reasons."""
     hazards = []
     before = len(sys.modules)
-    state = _State.now(importer)
+    state = _State.now()
     for name in names:
         if name in sys.modules:
             continue
-        with suppress(Exception, SystemExit):
+        importer.refused.clear()
+        with suppress(BaseException):
             importlib.import_module(name)
-        now = _State.now(importer)
+        now = _State.now()
         hazards += [Hazard(name, reason) for reason in now.compare(state)]
+        if importer.refused and name in sys.modules:
+            # It goes on without them, in another way than it would in the application.
+            hazards.append(Hazard(name, f"wants the application's own {min(importer.refused)}"))
         state = now
     if len(sys.modules) > before:
         # Objects that no collection touches stay shared with the children.
@@ -59,14 +63,12 @@ class _State:
 
     threads: frozenset[str]
     connections: frozenset[tuple[str, str]]
-    application: frozenset[str]
 
     @classmethod
-    def now(cls, importer: Importer) -> "_State":
+    def now(cls) -> "_State":
         return cls(
             frozenset(task.name for task in _TASKS.iterdir()),
             frozenset(_connections()),
-            frozenset(importer.order),
         )
 
     def compare(self, before: "_State") -> list[str]:
@@ -74,8 +76,6 @@ class _State:
         if count := len(self.threads - before.threads):
             reasons.append(f"started {count} thread{'s' if count > 1 else ''}")
         reasons += [f"opened a connection to {peer}" for _, peer in sorted(self.connections - before.connections)]
-        if added := self.application - before.application:
-            reasons.append(f"imported the application's own {min(added)}")
         return reasons
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
+from warmfork.memory import memory_file, read_all
+
 _VARIABLE = "WARMFORK_STATE"
 
 
@@ -28,14 +30,16 @@ class State:
     @classmethod
     def inherited(cls) -> "State | None":
         """Return what a former parent left, once; None at a first start."""
-        text = os.environ.pop(_VARIABLE, None)
-        return cls(**json.loads(text)) if text else None
+        number = os.environ.pop(_VARIABLE, None)
+        return cls(**json.loads(read_all(int(number)))) if number else None
 
     def restart(self, environment: Mapping[str, str]) -> NoReturn:
         """Run the same command again in place of this program. Every descriptor in the state stays open."""
-        for descriptor in (self.listener, *(process["channel"] for process in self.processes)):
+        # Of any size: what a program is started with must not be longer than the kernel allows.
+        state = memory_file(json.dumps(asdict(self)).encode())
+        for descriptor in (state, self.listener, *(process["channel"] for process in self.processes)):
             os.set_inheritable(descriptor, True)
         sys.stdout.flush()
         sys.stderr.flush()
         arguments = [sys.executable, *sys.orig_argv[1:]]
-        os.execve(sys.executable, arguments, {**environment, _VARIABLE: json.dumps(asdict(self))})  # noqa: S606
+        os.execve(sys.executable, arguments, {**environment, _VARIABLE: str(state)})  # noqa: S606

@@ -8,15 +8,17 @@ import ast
 import fnmatch
 import hashlib
 import marshal
+import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import CodeType
 
 from warmfork.reading import BeingWrittenError, read_whole
+from warmfork.reads import names, signature
 from warmfork.watcher import files_below, is_skipped
 
 # Seconds; a file that somebody has had open for writing for so long is taken as it is, for a log or a database is
@@ -65,8 +67,11 @@ class Sources:
         self._folders = folders
         self._includes = tuple(includes)
         self._excludes = tuple(excludes)
-        self._files: dict[Path, Source] = {}
+        self._files: dict[str, Source] = {}
         self._links: set[Path] = set()
+        # What the application has read while it was imported: files, and the names in folders.
+        self._followed: set[str] = set()
+        self._listings: dict[str, frozenset[str]] = {}
         self.refresh(path for tree in trees for path in files_below(tree))
         self.refresh(path for folder in folders for path in folder.iterdir() if path.is_file())
 
@@ -78,15 +83,38 @@ class Sources:
         changed = set()
         paths = self._with_links({*paths, *self._unfinished})
         # Told of a path that is no known file: a new one, or a folder that was moved or deleted with what was in it.
-        if unknown := paths - self._files.keys():
-            paths |= {known for known in self._files if not unknown.isdisjoint(known.parents)}
+        if unknown := {path for path in paths if str(path) not in self._files}:
+            paths |= {known.path for known in self._files.values() if not unknown.isdisjoint(known.path.parents)}
         for path in paths:
-            if path in self._files or self.concerns(path):
+            if str(path) in self._files or self.concerns(path):
                 changed |= self._update(path)
+        for folder in {str(path.parent) for path in paths} & self._listings.keys():
+            if (listing := names(folder)) != self._listings[folder]:
+                self._listings[folder] = listing
+                changed.add(Path(folder))
+        return changed
+
+    def follow(self, signatures: Mapping[str, list[int]]) -> set[Path]:
+        """Count what the application has read as its own; return what has changed since.
+
+        signatures: of files and folders, as they were when they were read.
+        """
+        changed = set()
+        for name, before in signatures.items():
+            path = Path(name)
+            if path.is_dir():
+                self._listings.setdefault(name, names(name))
+            elif name not in self._files:
+                self._followed.add(name)
+                self._update(path)
+            if signature(name) != before:
+                changed.add(path)
         return changed
 
     def concerns(self, path: Path) -> bool:
         """Tell whether a change of the file would cause a reload."""
+        if str(path) in self._followed:
+            return True
         name = path.name
         if any(fnmatch.fnmatch(name, pattern) or path.match(pattern) for pattern in self._excludes):
             return False
@@ -111,6 +139,10 @@ class Sources:
 
     def get(self, path: Path) -> Source | None:
         """Return the file as last seen."""
+        return self._files.get(str(path))
+
+    def find(self, path: str) -> Source | None:
+        """Return the file as last seen."""
         return self._files.get(path)
 
     def python(self) -> Iterator[Source]:
@@ -122,33 +154,33 @@ class Sources:
         """12 hexadecimal digits over names and contents of all Python files."""
         total = hashlib.sha256()
         for source in sorted(self.python(), key=lambda source: source.path):
-            total.update(f"{source.path} ".encode() + source.digest)
+            total.update(os.fsencode(source.path) + b" " + source.digest)
         return total.hexdigest()[:12]
 
     def pack(self, paths: Iterable[Path]) -> bytes:
         """Return the files' present states, for unpack() in another process."""
-        return marshal.dumps([(str(path), self._packed(path)) for path in paths])
+        return marshal.dumps([(str(path), self._packed(str(path))) for path in paths])
 
     def unpack(self, packed: bytes) -> None:
         """Take over what another process packed."""
         for name, state in marshal.loads(packed):  # noqa: S302 - from the parent
-            path = Path(name)
             if state is None:
-                self._files.pop(path, None)
+                self._files.pop(name, None)
             else:
-                self._files[path] = Source(path, *state)
+                self._files[name] = Source(Path(name), *state)
 
     def _with_links(self, paths: Iterable[Path]) -> set[Path]:
         """Return the files, and the links that lead to one of them."""
         named = set(paths)
         return named | {link for link in self._links if link.resolve() in named}
 
-    def _packed(self, path: Path) -> tuple[bytes, bytes, CodeType | None] | None:
+    def _packed(self, path: str) -> tuple[bytes, bytes, CodeType | None] | None:
         source = self._files.get(path)
         return (source.digest, source.content, source.code) if source else None
 
     def _update(self, path: Path) -> set[Path]:
-        before = self._files.get(path)
+        name = str(path)
+        before = self._files.get(name)
         self._links.discard(path)
         if path.is_symlink():
             self._links.add(path)
@@ -159,19 +191,20 @@ class Sources:
             self._unfinished[path] = since
             return set()
         except OSError:
-            return {path} if self._files.pop(path, None) else set()
+            return {path} if self._files.pop(name, None) else set()
         digest = hashlib.sha256(content).digest()
         if before and before.digest == digest:
             return set()
-        code, error = None, None
-        if path.suffix == ".py":
-            try:
-                code = compile_source(content, path)
-            except (SyntaxError, ValueError, RecursionError, MemoryError) as failure:
-                # The stack of this process says nothing about the file.
-                error = failure.with_traceback(None)
-        self._files[path] = Source(path, digest, content, code, error)
+        self._files[name] = _python(path, digest, content) if path.suffix == ".py" else Source(path, digest)
         return {path}
+
+
+def _python(path: Path, digest: bytes, content: bytes) -> Source:
+    try:
+        return Source(path, digest, content, compile_source(content, path))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as failure:
+        # The stack of this process says nothing about the file.
+        return Source(path, digest, content, error=failure.with_traceback(None))
 
 
 def compile_source(content: bytes, path: Path) -> CodeType:

@@ -1,32 +1,34 @@
 """The parent: holds the sockets and the libraries, watches the files, and forks a process for each change."""
 
-import gc
 import os
-import selectors
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from warmfork import report
 from warmfork.activation import Activation
 from warmfork.channel import Channel, Message, close_all
-from warmfork.child import Child
 from warmfork.control import Control, Outcome
+from warmfork.events import EventLoop
 from warmfork.failure import Failure
-from warmfork.graph import Graph, module_name
+from warmfork.forking import Forking
+from warmfork.graph import Graph, libraries
 from warmfork.loader import Importer
+from warmfork.memory import memory_file
 from warmfork.packages import Packages, site_folders
+from warmfork.policy import Change, Known, Way, decide
 from warmfork.preload import SERVER, Hazard, preload
-from warmfork.process import Process, Role, pss
+from warmfork.processes import Process, Processes, Role, pss
+from warmfork.record import Record
 from warmfork.restart import State
 from warmfork.settings import INCLUDES, Settings
 from warmfork.sockets import bind
 from warmfork.sources import Sources
-from warmfork.status import Status
+from warmfork.territory import Territory
 from warmfork.watcher import Watcher, WatchError
 
 # Seconds after a reload in which the processor belongs to the requests that waited for it.
@@ -35,13 +37,12 @@ _REST = 0.15
 _UNFINISHED = 0.02
 # Seconds without a further change that end an installation of packages.
 _INSTALLATION = 0.5
-# Seconds beyond its graceful time in which a process that leaves must have ended.
+# Seconds beyond its graceful time in which a process that drains must have ended.
 _PATIENCE = 2.0
-# Processes that may be leaving at a time; of more, the oldest is ended.
-_MOST_LEAVING = 4
-# A process that dies younger than this many seconds is not replaced before the next change.
-_INFANCY = 1.0
-_SHOWN_FILES = 3
+# Processes that may drain at a time; of more, the oldest is ended.
+_MOST_DRAINING = 4
+# A process that ends before it is so many seconds old is not replaced before the next change.
+_MINIMUM_UPTIME = 1.0
 
 
 def run(settings: Settings) -> int:
@@ -89,21 +90,21 @@ class Supervisor:
         # Watched first and read then, so that no change falls between.
         self._watcher = Watcher(trees, [*folders, *self._packages.folders])
         self._sources = Sources(trees, folders, includes, settings.reload_excludes)
-        self._roots = [Path(entry).resolve() for entry in sys.path]
-        self._importer = Importer(self._sources)
+        self._territory = Territory(trees)
+        self._importer = Importer(self._sources, self._territory)
         sys.meta_path.insert(0, self._importer)
-        self._selector = selectors.DefaultSelector()
-        self._timers: dict[object, tuple[float, Callable[[], None]]] = {}
-        self._processes: dict[int, Process] = {}
+        self._events = EventLoop()
+        self._processes = Processes()
+        self._forking = Forking(settings, self._events, listener, activation, self._importer, self._territory)
         self._generation = state.generation if state else 0
         self._skip = settings.no_preload | set(state.skip if state else ())
         self._failure: Failure | None = None
         self._changed: set[Path] = {Path(name) for name in state.files} if state else set()
         self._change_began = self._began
         self._answers: list[Callable[[Outcome], None]] = []
-        self._hot: set[str] = set()
-        self._order: list[str] = []
-        self._edges: dict[str, list[str]] = {}
+        # Modules that the last change has touched, and what the serving process has executed and read.
+        self._edited: set[str] = set()
+        self._record = Record()
         self._learned: list[str] = []
         self._has_served = bool(state and state.processes)
         self._stopping = False
@@ -119,80 +120,32 @@ class Supervisor:
                 )
             )
 
-    # --- the loop
+    # --- start and end
 
     def run(self) -> int:
         """Serve until told to stop; return the exit status."""
-        wakeup = self._handle_signals()
-        self.watch(self._watcher.fileno(), self._look)
+        self._events.handle_signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD), self._on_signal)
+        self._events.watch(self._watcher.fileno(), self._look)
         if self._settings.control:
             self._control = Control(self._settings.control, self._sources.trees, self)
+        roots = [Path(entry).resolve() for entry in sys.path]
+        self._preload([*SERVER, *libraries(self._entry, self._sources, roots), *self._settings.preload])
+        # Children of a former parent may have ended meanwhile.
+        self._processes.reap(self._on_exit)
+        self._hold()
         self._start()
-        while self._processes or not self._stopping:
-            for key, _ in self._selector.select(self._timeout()):
-                # An earlier one may have ended this one.
-                if key.fd in self._selector.get_map():
-                    key.data()
-            self._run_timers()
+        self._events.run(lambda: self._stopping and not self._processes)
         if self._control:
             self._control.close()
-        for end in wakeup:
-            end.close()
+        self._events.close()
         return 0
 
-    def watch(self, descriptor: int, ready: Callable[[], None]) -> None:
-        """Call when the descriptor can be read. A child closes every descriptor that is watched."""
-        self._selector.register(descriptor, selectors.EVENT_READ, ready)
-
-    def unwatch(self, descriptor: int) -> None:
-        """Stop doing so."""
-        self._selector.unregister(descriptor)
-
-    def _timeout(self) -> float | None:
-        if not self._timers:
-            return None
-        return max(0.0, min(due for due, _ in self._timers.values()) - time.monotonic())
-
-    def _run_timers(self) -> None:
-        now = time.monotonic()
-        for key, (due, action) in list(self._timers.items()):
-            # An action may have cancelled another.
-            if due <= now and key in self._timers:
-                del self._timers[key]
-                action()
-
-    def _later(self, key: object, seconds: float, action: Callable[[], None]) -> None:
-        """Do it once in so many seconds; under the same key only the last request counts."""
-        self._timers[key] = (time.monotonic() + seconds, action)
-
-    def _handle_signals(self) -> tuple[socket.socket, socket.socket]:
-        reading, writing = socket.socketpair()
-        reading.setblocking(False)
-        writing.setblocking(False)
-        signal.set_wakeup_fd(writing.fileno())
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
-            signal.signal(number, lambda *_: None)
-
-        def act() -> None:
-            for number in reading.recv(4096):
-                if number in {signal.SIGTERM, signal.SIGINT}:
-                    self._stop()
-                elif number == signal.SIGHUP:
-                    self._restart("asked to by SIGHUP")
-            self._reap()
-
-        self.watch(reading.fileno(), act)
-        return reading, writing
-
-    # --- start and end
-
-    def _start(self) -> None:
-        libraries = self._graph().libraries(self._entry)
-        self._preload([*SERVER, *libraries, *self._settings.preload])
-        # Children of a former parent may have ended meanwhile.
-        self._reap()
-        self._hold()
-        self._boot()
+    def _on_signal(self, number: signal.Signals) -> None:
+        if number in {signal.SIGTERM, signal.SIGINT}:
+            self._stop()
+        elif number == signal.SIGHUP:
+            self._restart("asked to by SIGHUP")
+        self._processes.reap(self._on_exit)
 
     def _preload(self, names: Iterable[str]) -> None:
         wanted = [name for name in names if not any(name == skip or name.startswith(f"{skip}.") for skip in self._skip)]
@@ -202,14 +155,14 @@ class Supervisor:
             self._restart(f"{reasons}; it will be imported in each child instead", hazards)
 
     def _restart(self, reason: str, hazards: Iterable[Hazard] = ()) -> None:
-        """Replace this program. Processes that serve or leave go on meanwhile."""
+        """Replace this program. Processes that serve or drain go on meanwhile."""
         if self._stopping:
             return
-        _log(f"restarting: {reason}")
-        for process in self._with_role(Role.BOOTING, Role.STANDBY):
+        report.log(f"restarting: {reason}")
+        for process in self._processes.with_role(Role.STARTING, Role.STANDBY):
             process.kill()
         self._resume()
-        kept = self._with_role(Role.SERVING, Role.LEAVING)
+        kept = self._processes.with_role(Role.SERVING, Role.DRAINING)
         if self._control:
             self._control.close()
         State(
@@ -233,18 +186,26 @@ class Supervisor:
     def _stop(self) -> None:
         if self._stopping:
             # Asked twice: whoever asks is in a hurry.
-            for process in self._processes.values():
+            for process in self._processes:
                 process.kill()
         self._stopping = True
-        self._timers.clear()
-        for process in self._processes.values():
-            if process.role in {Role.BOOTING, Role.STANDBY} or not process.channel.send("stop"):
+        self._events.cancel_all()
+        for process in self._processes:
+            if process.role in {Role.STARTING, Role.STANDBY} or not process.channel.send("stop"):
                 process.kill()
             self._limit(process)
 
     def _limit(self, process: Process) -> None:
         """End a process that does not end by itself in time."""
-        self._later(process, self._settings.graceful_timeout + _PATIENCE, process.kill)
+        self._events.call_later(process, self._settings.graceful_timeout + _PATIENCE, process.kill)
+
+    def watch(self, descriptor: int, ready: Callable[[], None]) -> None:
+        """Call when the descriptor can be read."""
+        self._events.watch(descriptor, ready)
+
+    def unwatch(self, descriptor: int) -> None:
+        """Stop doing so."""
+        self._events.unwatch(descriptor)
 
     # --- changes
 
@@ -255,11 +216,10 @@ class Supervisor:
         if self._control:
             self._control.put_back(paths, self._watcher.is_being_written)
             if self._watcher.has_more:
-                self._later("look", 0.0, self._look)
+                self._events.call_later("look", 0.0, self._look)
         if any(self._packages.concerns(path) for path in paths):
-            self._later("packages", _INSTALLATION, self._compare_packages)
-        if changed := self._refresh(paths):
-            self._change(changed, began)
+            self._events.call_later("packages", _INSTALLATION, self._compare_packages)
+        self._change(self._refresh(paths), began)
 
     def reload(self, paths: set[Path], answer: Callable[[Outcome], None]) -> None:
         """Take notice of changed files, and answer when their effect is known."""
@@ -273,151 +233,133 @@ class Supervisor:
         """Read the files again; return those that have changed."""
         changed = self._sources.refresh(paths)
         if not self._sources.is_complete:
-            self._later("look", _UNFINISHED, self._look)
+            self._events.call_later("look", _UNFINISHED, self._look)
         return changed
 
+    def _compare_packages(self) -> None:
+        self._act(Change(packages=tuple(self._packages.changes())))
+
     def _change(self, changed: set[Path], began: float, answer: Callable[[Outcome], None] | None = None) -> None:
-        if self._stopping:
+        if self._stopping or not changed:
             return
         # What was superseded is part of this change, which began with the latest save.
         self._changed |= changed
         self._change_began = began
-        if self._env_file in changed:
-            self._restart(f"the environment file {_name(self._env_file)} has changed")
-        standby = self._one(Role.STANDBY)
-        for process in self._with_role(Role.STANDBY):
-            process.missing |= changed
-        for process in self._with_role(Role.BOOTING):
-            process.role = Role.LEAVING
+        for process in self._processes.with_role(Role.STANDBY):
+            process.stale |= changed
+        for process in self._processes.with_role(Role.STARTING):
             process.kill()
         self._answer(Outcome("superseded"))
         if answer:
             self._answers.append(answer)
         self._hold()
-        names = {path: module_name(path, self._roots) for path in changed}
-        modules = {name or str(path) for path, name in names.items()}
-        self._hot = {name for path, name in names.items() if name and self._sources.get(path)}
-        if error := self._syntax_error(modules, changed):
-            self._fail(Failure.of(error))
-        elif standby and modules <= standby.behind and self._send_change(standby):
-            standby.role = Role.BOOTING
-            self._expect(standby)
-        else:
-            self._boot()
+        names = frozenset(map(str, changed))
+        self._edited = self._record.modules_of({name for name in names if self._sources.find(name)})
+        environment = report.name(self._env_file) if self._env_file in changed else ""
+        self._act(Change(files=names, environment=environment))
 
-    def _syntax_error(self, modules: set[str], changed: set[Path]) -> Exception | None:
-        """Return the error of a changed file that the application is known to import: no process need try."""
-        if modules & set(self._order):
-            for path in sorted(changed):
-                source = self._sources.get(path)
-                if source and source.error:
-                    return source.error
-        return None
+    def _act(self, change: Change) -> None:
+        """Do what the policy says."""
+        standby = self._processes.one(Role.STANDBY)
+        errors = {name: source.error for name in change.files if (source := self._sources.find(name)) and source.error}
+        decision = decide(
+            change,
+            Known(
+                broken=frozenset(errors),
+                executed=self._record.digests.keys(),
+                standby=self._executed_by(standby) if standby else None,
+            ),
+        )
+        if decision.way is Way.RESTART:
+            self._restart(decision.reason)
+        elif decision.way is Way.FAIL:
+            self._fail(Failure.of(errors[min(errors.keys() & self._record.digests.keys())]))
+        elif decision.way is not Way.IGNORE and not (
+            decision.way is Way.STANDBY and standby and self._send_change(standby)
+        ):
+            self._start()
+
+    def _executed_by(self, standby: Process) -> set[str]:
+        """Return what a standby has executed or read, or will have."""
+        names = self._record.files.keys() - standby.deferred
+        read = {path for name in names for path in self._record.read.get(name, ())}
+        return {self._record.files[name] for name in names} | read
 
     def _send_change(self, standby: Process) -> bool:
-        """Tell a standby what has changed since it was forked."""
+        """Tell a standby what has changed since it was forked; return whether it will start."""
         self._generation += 1
         standby.generation = self._generation
-        # Not os.memfd_create(): Pythons that are built for older systems do not have it.
-        with tempfile.TemporaryFile() as packed:
-            packed.write(self._sources.pack(standby.missing))
-            packed.seek(0)
-            return standby.channel.send("go", [packed.fileno()], generation=self._generation)
-
-    def _compare_packages(self) -> None:
-        if changes := self._packages.changes():
-            self._restart(f"installed packages have changed: {', '.join(changes)}")
+        try:
+            packed = memory_file(self._sources.pack(standby.stale))
+        except OSError:
+            return False
+        files = sorted(map(str, standby.stale))
+        try:
+            if not standby.channel.send("go", [packed], generation=self._generation, files=files):
+                return False
+        finally:
+            os.close(packed)
+        standby.become(Role.STARTING)
+        self._expect(standby)
+        return True
 
     # --- processes
 
-    def _boot(self) -> None:
+    def _start(self) -> None:
         """Fork a process that imports all of the application."""
-        for process in self._with_role(Role.STANDBY):
+        for process in self._processes.with_role(Role.STANDBY):
             process.kill()
-            process.role = Role.LEAVING
         self._generation += 1
-        self._expect(self._fork(Role.BOOTING))
+        self._expect(self._fork(Role.STARTING))
 
     def _expect(self, process: Process) -> None:
         seconds = self._settings.hold_timeout
 
         def remark() -> None:
-            if process.role is Role.BOOTING and self._one(Role.SERVING):
-                _log(f"{self._files()}: still starting after {seconds:g} s; the old code answers meanwhile")
+            if process.role is Role.STARTING and self._processes.serving:
+                report.log(f"{self._files()}: still starting after {seconds:g} s; the old code answers meanwhile")
 
-        self._later("remark", seconds, remark)
+        self._events.call_later("remark", seconds, remark)
 
     def _prepare(self) -> None:
         """Make ready for the next change: libraries that the application imported late, and a standby."""
-        if self._with_role(Role.BOOTING):
+        if self._processes.one(Role.STARTING):
             return
         learned, self._learned = self._learned, []
         self._preload(learned)
-        if not self._settings.standby or self._with_role(Role.STANDBY):
+        if not self._settings.standby or self._processes.one(Role.STANDBY):
             return
-        graph = self._graph()
+        graph = Graph(self._record, self._sources)
         # The entry in any case: it may read what it does not import, such as a digest of all files.
-        behind = graph.dependents({self._entry, *(self._hot or graph.outermost(self._entry))})
-        ahead = tuple(name for name in self._order if name not in behind)
-        if ahead:
-            self._fork(Role.STANDBY, ahead=ahead, behind=frozenset(behind))
+        deferred = graph.dependents({self._entry, *(self._edited or graph.outermost(self._entry))})
+        preimported = tuple(name for name in self._record.files if name not in deferred)
+        if preimported:
+            self._fork(Role.STANDBY, preimported=preimported, deferred=frozenset(deferred))
 
     def _fork(
         self,
         role: Role,
         *,
-        ahead: tuple[str, ...] = (),
-        behind: frozenset[str] = frozenset(),
+        preimported: tuple[str, ...] = (),
+        deferred: frozenset[str] = frozenset(),
         failure: Failure | None = None,
     ) -> Process:
-        mine, theirs = Channel.pair()
-        status = Status(self._generation, serving=failure is None, failure=failure)
-        serving = self._one(Role.SERVING)
-        gc.disable()
-        pid = os.fork()
-        if not pid:
-            mine.close()
-            self._leave_parenthood()
-            Child(
-                settings=self._settings,
-                channel=theirs,
-                listener=self._listener,
-                activation=self._activation,
-                importer=self._importer,
-                status=status,
-                ahead=ahead,
-                behind=behind,
-                sibling=serving.pid if serving else 0,
-                failure=failure,
-            ).run()
-        gc.enable()
-        theirs.close()
-        process = Process(pid, mine, role, self._generation, behind=behind, is_fallback=failure is not None)
+        process = self._forking.fork(
+            role,
+            self._generation,
+            preimported=preimported,
+            deferred=deferred,
+            failure=failure,
+            sibling=self._processes.serving,
+        )
         self._add(process)
         return process
 
-    def _leave_parenthood(self) -> None:
-        """In a child: let go of what belongs to the parent."""
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGIO):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        descriptors = [key.fd for key in self._selector.get_map().values()]
-        # Closed without unregistering, which would reach the parent's selector through the shared descriptor.
-        self._selector.close()
-        close_all(descriptors)
-
     def _add(self, process: Process) -> None:
-        self._processes[process.pid] = process
-        self.watch(process.channel.fileno(), lambda: self._hear(process))
+        self._processes.add(process)
+        self._events.watch(process.channel.fileno(), lambda: self._on_readable(process))
 
-    def _with_role(self, *roles: Role) -> list[Process]:
-        return [process for process in self._processes.values() if process.role in roles]
-
-    def _one(self, role: Role) -> Process | None:
-        return next(iter(self._with_role(role)), None)
-
-    def _hear(self, process: Process) -> None:
+    def _on_readable(self, process: Process) -> None:
         """Take in all that a process has said."""
         while process.channel.fileno() >= 0:
             try:
@@ -425,88 +367,99 @@ class Supervisor:
             except BlockingIOError:
                 return
             if message is None:
-                self.unwatch(process.channel.fileno())
+                self._events.unwatch(process.channel.fileno())
                 process.channel.close()
                 return
-            self._understand(process, message)
+            self._on_message(process, message)
 
-    def _understand(self, process: Process, message: Message) -> None:
+    def _on_message(self, process: Process, message: Message) -> None:
         if message.event == "failed":
             process.failure = Failure(**message.fields)
+        elif message.event == "stale":
+            process.outdated |= set(message.fields["files"])
         elif message.event == "prepared":
             process.is_prepared = True
-            if message.fields["spoilt"]:
+            if message.fields["spoilt"] and process.role is Role.STANDBY:
                 # It imports one of the modules that it should not, in a way that no import statement shows.
                 process.kill()
-        elif message.event == "loaded" and process.role is Role.BOOTING:
+        elif message.event == "loaded" and process.role is Role.STARTING:
             self._promote(process, message.fields)
         elif message.event == "idle":
             self._pass_on(message.descriptors)
 
     def _pass_on(self, descriptors: list[int]) -> None:
         """Give kept connections to the process that serves."""
-        if serving := self._one(Role.SERVING):
+        if serving := self._processes.serving:
             serving.channel.send("adopt", descriptors)
         close_all(descriptors)
 
     def _promote(self, process: Process, fields: dict[str, Any]) -> None:
         """Let a process serve in place of the one before, unless its code is old already."""
         self._look()
-        if process.role is not Role.BOOTING:
+        if process.role is not Role.STARTING:
             return
-        before = self._one(Role.SERVING)
+        before = self._processes.serving
         if not process.channel.send("serve"):
             return
-        process.role = Role.SERVING
-        self._timers.pop("remark", None)
+        process.become(Role.SERVING)
+        self._events.cancel("remark")
         if before:
-            before.role = Role.LEAVING
+            before.become(Role.DRAINING)
             before.channel.send("leave")
             self._limit(before)
-            for oldest in self._with_role(Role.LEAVING)[:-_MOST_LEAVING]:
+            for oldest in self._processes.with_role(Role.DRAINING)[:-_MOST_DRAINING]:
                 oldest.kill()
         if process.is_fallback:
             return
-        self._order, self._edges = fields["order"], fields["edges"]
+        self._record = Record.from_json(fields["record"])
         self._learned += fields["learned"]
         self._report_success(process)
         self._failure = None
         self._changed.clear()
         self._answer(Outcome("reloaded"))
-        self._later("prepare", _REST, self._prepare)
+        self._events.call_later("prepare", _REST, self._prepare)
+        self._follow()
+
+    def _follow(self) -> None:
+        """From now on watch what the application has read while it was imported."""
+        began = time.monotonic()
+        for folder in {Path(name).parent for name in self._record.signatures}:
+            self._watcher.add_folder(folder)
+        self._change(self._sources.follow(self._record.signatures), began)
 
     def _report_success(self, process: Process) -> None:
         milliseconds = round(1_000 * (time.monotonic() - self._change_began))
         if self._has_served:
             how = " (standby)" if process.was_standby else ""
-            _log(f"{self._files()}: reloaded in {milliseconds} ms{how}")
+            report.log(f"{self._files()}: reloaded in {milliseconds} ms{how}")
         else:
             self._has_served = True
-            place = _place(self._listener)
-            _log(f"serving {self._settings.app} on {place} (started in {milliseconds} ms)")
+            place = report.place(self._listener)
+            report.log(f"serving {self._settings.app} on {place} (started in {milliseconds} ms)")
 
     def _fail(self, failure: Failure) -> None:
         """Go on with the old code, or show the failure where there is none."""
-        self._failure = failure = failure.about(tuple(_name(path) for path in sorted(self._changed)))
-        serving = self._one(Role.SERVING)
+        self._failure = failure = failure.about(tuple(report.name(path) for path in sorted(self._changed)))
+        self._events.cancel("remark")
+        serving = self._processes.serving
         goes_on = serving is not None and not serving.is_fallback
-        kept = "the old code serves on" if goes_on else f"nothing serves; {_place(self._listener)} shows why"
-        _log(f"{self._files()}: not reloaded, {kept}")
-        _print(failure.traceback)
+        kept = "the old code serves on" if goes_on else f"nothing serves; {report.place(self._listener)} shows why"
+        report.log(f"{self._files()}: not reloaded, {kept}")
+        report.write(failure.traceback)
         self._changed.clear()
         self._answer(Outcome("failed", failure.error))
         self._resume()
         if not goes_on:
-            self._expect(self._fork(Role.BOOTING, failure=failure))
-        self._later("prepare", _REST, self._prepare)
+            self._expect(self._fork(Role.STARTING, failure=failure))
+        self._events.call_later("prepare", _REST, self._prepare)
 
     def _hold(self) -> None:
         """Let requests wait, so that none is answered by old code once another has seen the new."""
-        if serving := self._one(Role.SERVING):
+        if serving := self._processes.serving:
             serving.channel.send("hold")
 
     def _resume(self) -> None:
-        if serving := self._one(Role.SERVING):
+        if serving := self._processes.serving:
             serving.channel.send("resume", **(self._failure.as_json() if self._failure else {}))
 
     def _answer(self, outcome: Outcome) -> None:
@@ -514,94 +467,56 @@ class Supervisor:
         for answer in answers:
             answer(outcome)
 
-    def _reap(self) -> None:
-        """Take note of ended processes, also of orphans: this may be a container's first process."""
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
-            if process := self._processes.get(pid):
-                self._hear(process)
-                if process.channel.fileno() >= 0:
-                    self.unwatch(process.channel.fileno())
-                    process.channel.close()
-                del self._processes[pid]
-                self._timers.pop(process, None)
-                self._mourn(process, os.waitstatus_to_exitcode(status))
-
-    def _mourn(self, process: Process, code: int) -> None:
+    def _on_exit(self, process: Process, code: int) -> None:
+        """Take note of the end of a process."""
+        self._on_readable(process)
+        if process.channel.fileno() >= 0:
+            self._events.unwatch(process.channel.fileno())
+            process.channel.close()
+        self._events.cancel(process)
+        role = process.role
+        process.become(Role.ENDING)
         if self._stopping:
             return
-        if process.role is Role.BOOTING:
-            if process.was_standby and not process.is_prepared:
+        if role is Role.STARTING:
+            if process.was_standby and (process.outdated or not process.is_prepared):
                 # What it had imported ahead was not as it should be; that says nothing about the change.
-                self._boot()
+                if process.outdated:
+                    names = report.files([Path(name) for name in process.outdated])
+                    report.log(f"the prepared process had an older {names}; importing everything")
+                self._start()
             elif not process.is_fallback:
                 self._fail(process.failure or _ended(code))
-        elif process.role is Role.SERVING and not self._with_role(Role.BOOTING):
-            if process.age < _INFANCY:
+        elif role is Role.SERVING and not self._processes.one(Role.STARTING):
+            if process.age < _MINIMUM_UPTIME:
                 self._fail(process.failure or _ended(code))
             else:
-                _log(f"the serving process ended {_ending(code)}; starting another")
+                report.log(f"the serving process ended {report.ending(code)}; starting another")
                 self._change_began = time.monotonic()
-                self._boot()
+                self._start()
 
     # --- descriptions
 
-    def _graph(self) -> Graph:
-        return Graph(self._sources, self._roots, self._edges)
-
     def describe(self) -> dict[str, Any]:
         """Return the state of all processes, for JSON."""
-        serving = self._one(Role.SERVING)
+        serving = self._processes.serving
         return {
             "generation": serving.generation if serving else 0,
             "code": self._sources.digest,
             "failure": self._failure.as_json() if self._failure else None,
             "processes": [
                 {"role": "parent", "pid": os.getpid(), "pss_bytes": pss(os.getpid())},
-                *(process.describe() for process in self._processes.values()),
+                *(process.describe() for process in self._processes),
             ],
         }
 
     def _files(self) -> str:
-        names = [_name(path) for path in sorted(self._changed)]
-        if len(names) > _SHOWN_FILES:
-            return f"{names[0]} and {len(names) - 1} more"
-        return ", ".join(names) or self._settings.app
-
-
-def _name(path: Path | None) -> str:
-    """Return the shortest way to name a file to a person."""
-    if path is None:
-        return ""
-    return str(path.relative_to(Path.cwd())) if Path.cwd() in path.parents else str(path)
-
-
-def _place(listener: socket.socket) -> str:
-    address = listener.getsockname()
-    return f"http://{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
-
-
-def _ending(code: int) -> str:
-    return f"by signal {-code}" if code < 0 else f"with status {code}"
+        return report.files(self._changed) or self._settings.app
 
 
 def _ended(code: int) -> Failure:
-    text = f"the process ended {_ending(code)}"
+    text = f"the process ended {report.ending(code)}"
     return Failure(text, text)
-
-
-def _log(text: str) -> None:
-    _print(f"warmfork: {text}")
-
-
-def _print(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
 
 
 def _load_environment(env_file: Path | None) -> None:

@@ -1,5 +1,6 @@
 """Which files change, told by the kernel as soon as a save is finished (inotify(7)). Linux only."""
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -60,6 +61,12 @@ class Watcher:
             self.close()
             raise
         self._locks = [lock for tree in trees if (lock := _git_lock(tree))]
+
+    def add_folder(self, folder: Path) -> None:
+        """Watch one more folder, without what is below it, unless it is watched already or cannot be."""
+        if folder not in self._paths.values():
+            with contextlib.suppress(WatchError, OSError):
+                self._single.add(self._watch(folder))
 
     def fileno(self) -> int:
         """Return the descriptor, for selectors."""

@@ -1,0 +1,82 @@
+"""What a change of files asks for: one function, which knows nothing of processes and files."""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Way(StrEnum):
+    """How a change is brought to the requests."""
+
+    # It makes no difference.
+    IGNORE = "ignore"
+    # The new code is known not to compile: no process need try.
+    FAIL = "fail"
+    # By the process that stands by.
+    STANDBY = "standby"
+    # By a new process, which imports all of the application.
+    IMPORT = "import"
+    # By a new process, once the one that serves has ended.
+    ONE_AT_A_TIME = "one at a time"
+    # By a new parent.
+    RESTART = "restart"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What has happened. Paths are as the snapshot has them.
+
+    files: that have other content than before, came or went; environment: the name of the file of --env-file where it is
+    among them; packages: names of libraries that were installed, removed or edited.
+    """
+
+    files: frozenset[str] = frozenset()
+    environment: str = ""
+    packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the application and its processes.
+
+    broken: files that do not compile; executed: files that the application last executed; standby: files that the
+    process standing by has executed or read, or will have when it is ready; None when there is no such process;
+    is_single: the application must not run twice at a time.
+    """
+
+    broken: frozenset[str] = frozenset()
+    executed: AbstractSet[str] = frozenset()
+    standby: AbstractSet[str] | None = None
+    is_single: bool = False
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A way, and why in a few words."""
+
+    way: Way
+    reason: str = ""
+
+
+def decide(change: Change, known: Known) -> Decision:
+    """Return what to do about the change."""
+    if change.packages:
+        return Decision(Way.RESTART, f"installed packages have changed: {', '.join(change.packages)}")
+    if change.environment:
+        return Decision(Way.RESTART, f"the environment file {change.environment} has changed")
+    if not change.files:
+        return Decision(Way.IGNORE, "nothing has changed")
+    if broken := change.files & known.broken & known.executed:
+        return Decision(Way.FAIL, f"{min(broken)} does not compile")
+    return _process(change.files, known)
+
+
+def _process(files: frozenset[str], known: Known) -> Decision:
+    """Return which process is to serve."""
+    if known.is_single:
+        return Decision(Way.ONE_AT_A_TIME, "the application must not run twice")
+    if known.standby is None:
+        return Decision(Way.IMPORT, "no process stands by")
+    if known.standby & files:
+        return Decision(Way.IMPORT, "the process that stands by has executed or read it")
+    return Decision(Way.STANDBY)

@@ -1,0 +1,48 @@
+"""What the parent tells the person at the terminal: one line for each thing that happens."""
+
+import socket
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+_SHOWN_FILES = 3
+
+
+def log(text: str) -> None:
+    """Print a line of warmfork's own."""
+    write(f"warmfork: {text}")
+
+
+def write(text: str) -> None:
+    """Print to the error stream, whatever it can show; a terminal that is gone is no reason to end."""
+    encoding = sys.stderr.encoding or "utf-8"
+    shown = text.encode(encoding, "backslashreplace").decode(encoding)
+    try:
+        sys.stderr.write(f"{shown}\n")
+        sys.stderr.flush()
+    except OSError:
+        return
+
+
+def files(paths: Collection[Path]) -> str:
+    """Return the names of files for a line, empty when there are none."""
+    names = [name(path) for path in sorted(paths)]
+    if len(names) > _SHOWN_FILES:
+        return f"{names[0]} and {len(names) - 1} more"
+    return ", ".join(names)
+
+
+def name(path: Path) -> str:
+    """Return the shortest way to name a file to a person."""
+    return str(path.relative_to(Path.cwd())) if Path.cwd() in path.parents else str(path)
+
+
+def place(listener: socket.socket) -> str:
+    """Return where a socket listens, as one opens it in a browser."""
+    address = listener.getsockname()
+    return f"http://{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
+
+
+def ending(code: int) -> str:
+    """Return how a process has ended. code: as of os.waitstatus_to_exitcode()."""
+    return f"by signal {-code}" if code < 0 else f"with status {code}"
