@@ -40,7 +40,7 @@ class Graph:
 def libraries(entry: str, sources: Sources, roots: Sequence[Path]) -> list[str]:
     """Return what an application that has not run yet seems to import from elsewhere.
 
-    roots: where top-level modules lie, as in sys.path. It is a guess by names that paths suggest; a wrong one costs time.
+    roots: where top-level modules lie, as in sys.path. A guess by names that paths suggest; a wrong one costs time.
     """
     modules = {name: source for source in sources.python() if (name := module_name(source.path, roots))}
     imports: Mapping[str, set[str]] = {

@@ -53,20 +53,32 @@ class Importer(MetaPathFinder):
     ) -> ModuleSpec | None:
         """Find a module wherever it is; one of the application's is loaded from the snapshot."""
         spec = self._ask_all(fullname, path, target)
-        if spec is None or not self._territory.holds(spec):
-            return spec
-        if not self._is_admitted:
+        if spec is None:
+            return None
+        is_application = self._territory.holds(spec)
+        if is_application and not self._is_admitted:
             self.refused.add(fullname)
             raise NotHereError(f"{fullname} is the application's own", name=fullname)
+        if not self._is_admitted:
+            return spec
         if spec.origin and spec.has_location:
-            file = self._territory.canonical(os.path.abspath(spec.origin)) or spec.origin  # noqa: PTH100
-            if isinstance(spec.loader, SourceFileLoader):
+            origin = os.path.abspath(spec.origin)  # noqa: PTH100 - for each import
+            file = self._territory.canonical(origin) or origin
+            if isinstance(spec.loader, SourceFileLoader) and (is_application or self.sources.find(file)):
                 spec.loader = _Loader(fullname, spec.origin, file, self)
-            else:
-                # Built in place, such as an extension module: loaded from the disk.
-                self.record.files[fullname] = file
-                self.record.signatures[file] = signature(file)
+            elif is_application or not self._territory.is_installed(file):
+                # An extension module that is built in place, or a library that the team may work on.
+                self._note(fullname, file)
+        elif is_application:
+            for folder in spec.submodule_search_locations or ():
+                # With this file it would be another package.
+                self._note(fullname, os.path.join(folder, "__init__.py"))  # noqa: PTH118
         return spec
+
+    def _note(self, fullname: str, file: str) -> None:
+        """Note a module that is loaded from the disk, if it is loaded from anywhere."""
+        self.record.files[fullname] = file
+        self.record.signatures[file] = signature(file)
 
     def stale(self) -> set[str]:
         """Return what was executed or read and is not what the snapshot has, or what is on the disk now."""

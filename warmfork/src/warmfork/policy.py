@@ -26,12 +26,13 @@ class Way(StrEnum):
 class Change:
     """What has happened. Paths are as the snapshot has them.
 
-    files: that have other content than before, came or went; environment: the name of the file of --env-file where it is
-    among them; packages: names of libraries that were installed, removed or edited.
+    files: that have other content than before, came or went; environment: the name of the file of --env-file if it is
+    among them; libraries: modules that the parent holds and whose files are among them; packages: names of libraries that were installed or removed.
     """
 
     files: frozenset[str] = frozenset()
     environment: str = ""
+    libraries: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
 
 
@@ -64,6 +65,9 @@ def decide(change: Change, known: Known) -> Decision:
         return Decision(Way.RESTART, f"installed packages have changed: {', '.join(change.packages)}")
     if change.environment:
         return Decision(Way.RESTART, f"the environment file {change.environment} has changed")
+    if change.libraries:
+        names = ", ".join(change.libraries)
+        return Decision(Way.RESTART, f"{names} has changed, which is now imported with the application")
     if not change.files:
         return Decision(Way.IGNORE, "nothing has changed")
     if broken := change.files & known.broken & known.executed:

@@ -23,6 +23,7 @@ from warmfork.packages import Packages, site_folders
 from warmfork.policy import Change, Known, Way, decide
 from warmfork.preload import SERVER, Hazard, preload
 from warmfork.processes import Process, Processes, Role, pss
+from warmfork.reads import signature
 from warmfork.record import Record
 from warmfork.restart import State
 from warmfork.settings import INCLUDES, Settings
@@ -106,6 +107,8 @@ class Supervisor:
         self._edited: set[str] = set()
         self._record = Record()
         self._learned: list[str] = []
+        # Files of libraries that this process has imported and that somebody may work on, by the module's name.
+        self._held: dict[str, str] = {}
         self._has_served = bool(state and state.processes)
         self._stopping = False
         self._control: Control | None = None
@@ -130,6 +133,7 @@ class Supervisor:
             self._control = Control(self._settings.control, self._sources.trees, self)
         roots = [Path(entry).resolve() for entry in sys.path]
         self._preload([*SERVER, *libraries(self._entry, self._sources, roots), *self._settings.preload])
+        self._follow_libraries()
         # Children of a former parent may have ended meanwhile.
         self._processes.reap(self._on_exit)
         self._hold()
@@ -149,7 +153,12 @@ class Supervisor:
 
     def _preload(self, names: Iterable[str]) -> None:
         wanted = [name for name in names if not any(name == skip or name.startswith(f"{skip}.") for skip in self._skip)]
+        before = set(sys.modules)
         hazards = preload(wanted, self._importer)
+        for name in sys.modules.keys() - before:
+            file = getattr(sys.modules[name], "__file__", None)
+            if file and not self._territory.is_installed(file):
+                self._held[name] = str(Path(file).resolve())
         if hazards:
             reasons = "; ".join(f"{hazard.module} {hazard.reason}" for hazard in hazards)
             self._restart(f"{reasons}; it will be imported in each child instead", hazards)
@@ -256,7 +265,8 @@ class Supervisor:
         names = frozenset(map(str, changed))
         self._edited = self._record.modules_of({name for name in names if self._sources.find(name)})
         environment = report.name(self._env_file) if self._env_file in changed else ""
-        self._act(Change(files=names, environment=environment))
+        edited = tuple(name for name, file in self._held.items() if file in names)
+        self._act(Change(files=names, environment=environment, libraries=edited))
 
     def _act(self, change: Change) -> None:
         """Do what the policy says."""
@@ -271,6 +281,7 @@ class Supervisor:
             ),
         )
         if decision.way is Way.RESTART:
+            self._skip |= set(change.libraries)
             self._restart(decision.reason)
         elif decision.way is Way.FAIL:
             self._fail(Failure.of(errors[min(errors.keys() & self._record.digests.keys())]))
@@ -327,6 +338,7 @@ class Supervisor:
             return
         learned, self._learned = self._learned, []
         self._preload(learned)
+        self._follow_libraries()
         if not self._settings.standby or self._processes.one(Role.STANDBY):
             return
         graph = Graph(self._record, self._sources)
@@ -426,6 +438,12 @@ class Supervisor:
         for folder in {Path(name).parent for name in self._record.signatures}:
             self._watcher.add_folder(folder)
         self._change(self._sources.follow(self._record.signatures), began)
+
+    def _follow_libraries(self) -> None:
+        """Notice when a library is edited that this process holds."""
+        for file in self._held.values():
+            self._watcher.add_folder(Path(file).parent)
+        self._sources.follow({file: signature(file) for file in self._held.values()})
 
     def _report_success(self, process: Process) -> None:
         milliseconds = round(1_000 * (time.monotonic() - self._change_began))

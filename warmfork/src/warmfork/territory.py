@@ -43,6 +43,10 @@ class Territory:
         real = os.path.realpath(path)
         return real if os.path.islink(path) and self._is_inside(os.path.dirname(real)) else None  # noqa: PTH114, PTH120
 
+    def is_installed(self, path: str) -> bool:
+        """Tell whether a file is Python's own, of an installed package, or warmfork's."""
+        return path.startswith(_LIBRARIES)
+
     def is_inside(self, path: str) -> bool:
         """Tell whether a file or folder lies where the application's files are."""
         return self.canonical(path) is not None or path in self._trees
