@@ -12,10 +12,10 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 import uvicorn
-from uvicorn._types import ASGI3Application
+from uvicorn.config import LOGGING_CONFIG
 from uvicorn.importer import import_from_string
 
 from warmfork import connections
@@ -23,6 +23,7 @@ from warmfork.activation import Activation
 from warmfork.channel import MAXIMUM_DESCRIPTORS, Channel, Message, close_all
 from warmfork.failure import FailedApplication, Failure
 from warmfork.loader import Importer
+from warmfork.logs import RoutineFilter, configure
 from warmfork.memory import read_all
 from warmfork.prefault import prefault
 from warmfork.reads import Reads
@@ -81,16 +82,20 @@ class Child:
         around = Territory([*self.importer.sources.trees, Path.cwd()])
         reads = Reads(self.importer.record, around.is_inside, lambda: self.importer.importing)
         libraries = set(sys.modules)
+        config = self._configure()
         if self.deferred:
             self._prepare()
         self.activation.announce()
-        application = FailedApplication(self.failure) if self.failure else import_from_string(self.settings.app)
-        reads.stop()
-        if self.deferred and (stale := self.importer.stale()):
-            # The last line of defence: it must not serve, whatever the reason.
-            raise _StaleError(stale)
-        with _Silence() as log:
-            server = _Server(self._configure(application), self, log, libraries)
+        with RoutineFilter() as log:
+            try:
+                self._load(config)
+            except SystemExit as end:
+                raise _StartupError(log.failure or Failure.of(end)) from end
+            reads.stop()
+            if self.deferred and (stale := self.importer.stale()):
+                # The last line of defence: it must not serve, whatever the reason.
+                raise _StaleError(stale)
+            server = _Server(config, self, log, libraries)
             # What exists by now stays: no collection need look at it, or copy its pages.
             gc.freeze()
             gc.enable()
@@ -113,20 +118,26 @@ class Child:
         if stale := record.touches(message.fields["files"]):
             raise _StaleError(stale)
 
-    def _configure(self, application: ASGI3Application) -> uvicorn.Config:
-        self.status.code = self.importer.sources.digest
-        own = {"loop": "asyncio", "timeout_graceful_shutdown": self.settings.graceful_timeout}
-        config = uvicorn.Config(application, **{**self.settings.uvicorn, **own})
+    def _configure(self) -> uvicorn.Config:
+        """Set up logging first, so that what the application sets up when it is imported stays."""
+        own: dict[str, Any] = {"loop": "asyncio", "timeout_graceful_shutdown": self.settings.graceful_timeout}
         if self.failure:
-            config.factory, config.lifespan, config.interface = False, "on", "asgi3"
+            # In the plainest way, for any option may be the cause.
+            own |= {"interface": "asgi3", "lifespan": "on", "factory": False, "log_config": LOGGING_CONFIG}
+        return configure(self.settings.app, {**self.settings.uvicorn, **own})
+
+    def _load(self, config: uvicorn.Config) -> None:
+        config.app = FailedApplication(self.failure) if self.failure else import_from_string(self.settings.app)
         config.load()
+        self.status.code = self.importer.sources.digest
         if self.settings.status_path:
             config.loaded_app = self.status.answering(self.settings.status_path, config.loaded_app)
-        return config
 
 
 async def _until_the_end(server: uvicorn.Server) -> NoReturn:
     await server.serve()
+    # Handlers may still hold lines.
+    logging.shutdown()
     _end_process(0)
 
 
@@ -151,32 +162,10 @@ class _StaleError(Exception):
         self.files = files
 
 
-class _Silence(logging.Filter):
-    """Keeps uvicorn from announcing each step of each reload, and the error of a start for the parent to report."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.error: Failure | None = None
-        self.quiet = True
-
-    def __enter__(self) -> Self:
-        logging.getLogger("uvicorn.error").addFilter(self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        logging.getLogger("uvicorn.error").removeFilter(self)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        if self.quiet and record.levelno >= logging.ERROR and self.error is None:
-            error = record.exc_info[1] if record.exc_info else None
-            self.error = Failure.of(error) if error else Failure.of_text(record.getMessage())
-        return not self.quiet
-
-
 class _Server(uvicorn.Server):
     """Serves on the inherited socket; the parent tells it when to begin, to hold requests back, and to leave."""
 
-    def __init__(self, config: uvicorn.Config, child: Child, log: _Silence, libraries: set[str]) -> None:
+    def __init__(self, config: uvicorn.Config, child: Child, log: RoutineFilter, libraries: set[str]) -> None:
         super().__init__(config)
         self._channel = child.channel
         self._listener = child.listener
@@ -207,7 +196,8 @@ class _Server(uvicorn.Server):
         loop.add_reader(self._channel.fileno(), self._on_readable)
         await self.lifespan.startup()
         if self.lifespan.should_exit:
-            raise _StartupError(self._log.error or Failure("startup failed", "The application gave no reason."))
+            raise _StartupError(self._log.failure or Failure("startup failed", "The application gave no reason."))
+        self._log.started()
         self._create = connections.protocol(self.config, self.server_state, self.lifespan.state, self._settled)
         self._channel.send(
             "loaded",
@@ -218,7 +208,6 @@ class _Server(uvicorn.Server):
         if self._end.is_set():
             self.should_exit = True
             return
-        self._log.quiet = False
         await self.on_tick(0)
         self.servers = []
         self._listen()
@@ -286,7 +275,7 @@ class _Server(uvicorn.Server):
             for descriptor in message.descriptors:
                 self._run(self._serve_connection(socket.socket(fileno=descriptor), adopted=True))
         elif message.event == "leave" and not self._leaving:
-            self._leaving = self._log.quiet = True
+            self._leaving = True
             self._run(self._leave())
         elif message.event == "stop":
             self._stop()
@@ -363,7 +352,6 @@ class _Server(uvicorn.Server):
         self._end.set()
 
     def _stop(self) -> None:
-        self._log.quiet = True
         self._begin.set()
         self._end.set()
         self.should_exit = True
