@@ -3,6 +3,7 @@
 import http.client
 import json
 import socket
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -36,13 +37,15 @@ class Answer:
 class Connection:
     """A connection to a port of the loopback address, or to a Unix-domain socket. It never connects again by itself."""
 
-    def __init__(self, address: int | Path) -> None:
+    def __init__(self, address: int | Path, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
         if isinstance(address, int):
-            self.socket = socket.create_connection(("127.0.0.1", address), PATIENCE)
+            self.socket = socket.create_connection((host, address), PATIENCE)
         else:
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(PATIENCE)
             self.socket.connect(str(address))
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_hostname=host)
         self._reader = self.socket.makefile("rb")
 
     def __enter__(self) -> Self:

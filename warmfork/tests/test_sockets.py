@@ -1,12 +1,20 @@
 """Listening sockets: the parent holds them, and every process that serves gets them."""
 
 import os
+import re
 import socket
+import stat
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+import uvicorn
 
 from http_connection import Connection
 from sample_project import Project
 from traffic import Traffic
+from warmfork.settings import Settings, SettingsError
+from warmfork.sockets import bind
 from warmfork_server import Serve, Server, unused_port
 
 # Serves the version on each further socket too, as the systemd protocol hands them over (sd_listen_fds(3)).
@@ -83,15 +91,87 @@ def test_port_that_is_taken(tiny: Project) -> None:
         assert "Traceback" not in server.log
 
 
+def facts(listener: socket.socket) -> Iterator[object]:
+    """Yield what tells one listening socket from another, apart from its port."""
+    yield listener.family
+    yield listener.type
+    yield listener.getsockname()[0]
+    yield listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+    yield listener.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+    if listener.family == socket.AF_INET6:
+        yield listener.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+
+
+@pytest.mark.parametrize("host", ("127.0.0.1", "0.0.0.0", "", "localhost", "::", "::1"))  # noqa: S104
+def test_socket_is_as_uvicorn_opens_it(host: str) -> None:
+    theirs = uvicorn.Config("no:application", host=host, port=0, log_config=None).bind_socket()
+    ours, _ = bind(Settings(app="no:application", host=host, port=0), None)
+    with theirs, ours:
+        assert list(facts(ours)) == list(facts(theirs))
+        assert ours.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) == 1
+
+
+def test_all_addresses_of_both_families(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, "--host", "::")
+    assert server.reports(r"^serving tiny.main:app on http://\[::\]:[0-9]+ ")
+    for host in ("127.0.0.1", "::1"):
+        with Connection(server.port, host) as connection:
+            assert connection.get().text == "0"
+
+
+def test_address_of_another_machine() -> None:
+    with pytest.raises(
+        SettingsError, match=r"--port: cannot listen on 192\.0\.2\.1:0: Cannot assign requested address"
+    ):
+        bind(Settings(app="no:application", host="192.0.2.1", port=0), None)
+
+
 def test_unix_socket(tiny: Project, tmp_path: Path, serve: Serve) -> None:
     path = tmp_path / "http.sock"
+    # A server that was killed leaves one.
+    with socket.socket(socket.AF_UNIX) as ended:
+        ended.bind(str(path))
     server = serve(tiny, "--uds", str(path))
+    assert server.reports(f"^serving tiny.main:app on {re.escape(str(path))} ")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666
     with Connection(path) as kept:
         assert kept.get().text == "0"
         tiny.replace("version.py", "0", "1")
         server.until("the new code answers", lambda: kept.get().text == "1")
         with Connection(path) as new:
             assert new.get().text == "1"
+        with pytest.raises(SettingsError, match=rf"--uds: {re.escape(str(path))} is taken by another process"):
+            bind(Settings(app="no:application", uds=str(path)), None)
+        assert kept.get().text == "1"
+    server.stop()
+    assert not path.exists()
+
+
+def test_unix_socket_in_place_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("content")
+    with pytest.raises(SettingsError, match=r"--uds: .* is a file, and no socket"):
+        bind(Settings(app="no:application", uds=str(path)), None)
+    assert path.read_text() == "content"
+
+
+def test_descriptor_that_does_not_listen_yet() -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        listener, _ = bind(Settings(app="no:application", fd=bound.fileno()), None)
+        with listener, socket.create_connection(bound.getsockname()) as client, listener.accept()[0] as connection:
+            assert connection.getpeername() == client.getsockname()
+
+
+def test_descriptor_on_an_address_that_another_listens_on() -> None:
+    with socket.socket() as bound, socket.socket() as sooner:
+        for one in (bound, sooner):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", 0))
+        sooner.bind(bound.getsockname())
+        sooner.listen()
+        with pytest.raises(SettingsError, match=rf"--fd {bound.fileno()}: .* is taken by another process"):
+            bind(Settings(app="no:application", fd=bound.fileno()), None)
 
 
 def test_inherited_descriptor(tiny: Project, serve: Serve) -> None:

@@ -7,6 +7,7 @@ import uvicorn
 
 from warmfork import supervisor
 from warmfork.settings import Settings
+from warmfork.sockets import remove_file
 from warmfork.watcher import WatchError
 
 
@@ -16,9 +17,13 @@ def serve(settings: Settings) -> int:
         # There forks of a process that has used a system framework are unsafe, and inotify does not exist.
         return _poll(settings, f"{sys.platform} has no inotify")
     try:
-        return supervisor.run(settings)
+        code = supervisor.run(settings)
     except WatchError as error:
+        # uvicorn makes the same one.
+        remove_file(settings)
         return _poll(settings, str(error))
+    remove_file(settings)
+    return code
 
 
 def _poll(settings: Settings, reason: str) -> int:
