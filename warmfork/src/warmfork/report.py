@@ -1,6 +1,5 @@
 """What the parent tells the person at the terminal: one line for each thing that happens."""
 
-import socket
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -35,12 +34,6 @@ def files(paths: Collection[Path]) -> str:
 def name(path: Path) -> str:
     """Return the shortest way to name a file to a person."""
     return str(path.relative_to(Path.cwd())) if Path.cwd() in path.parents else str(path)
-
-
-def place(listener: socket.socket) -> str:
-    """Return where a socket listens, as one opens it in a browser."""
-    address = listener.getsockname()
-    return f"http://{address[0]}:{address[1]}" if isinstance(address, tuple) else str(address)
 
 
 def ending(code: int) -> str:

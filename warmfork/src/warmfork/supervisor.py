@@ -27,7 +27,7 @@ from warmfork.reads import signature
 from warmfork.record import Record
 from warmfork.restart import State
 from warmfork.settings import INCLUDES, Settings
-from warmfork.sockets import bind
+from warmfork.sockets import bind, url
 from warmfork.sources import Sources
 from warmfork.territory import Territory
 from warmfork.watcher import Watcher, WatchError
@@ -452,7 +452,7 @@ class Supervisor:
             report.log(f"{self._files()}: reloaded in {milliseconds} ms{how}")
         else:
             self._has_served = True
-            place = report.place(self._listener)
+            place = url(self._listener, self._settings)
             report.log(f"serving {self._settings.app} on {place} (started in {milliseconds} ms)")
 
     def _fail(self, failure: Failure) -> None:
@@ -461,7 +461,8 @@ class Supervisor:
         self._events.cancel("remark")
         serving = self._processes.serving
         goes_on = serving is not None and not serving.is_fallback
-        kept = "the old code serves on" if goes_on else f"nothing serves; {report.place(self._listener)} shows why"
+        place = url(self._listener, self._settings)
+        kept = "the old code serves on" if goes_on else f"nothing serves; {place} shows why"
         report.log(f"{self._files()}: not reloaded, {kept}")
         report.write(failure.traceback)
         self._changed.clear()
