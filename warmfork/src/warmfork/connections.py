@@ -12,7 +12,6 @@ from typing import Any
 
 import h11
 from uvicorn import Config
-from uvicorn.protocols.http.auto import AutoHTTPProtocol
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
@@ -27,11 +26,14 @@ class Movable(asyncio.Protocol):
     timeout_keep_alive: int
     timeout_keep_alive_task: asyncio.TimerHandle | None
     timeout_keep_alive_handler: Callable[[], None]
+    # No other process can take over what TLS has agreed on.
+    is_encrypted: bool
     # Called whenever the connection may have become idle.
     settled: Callable[["Movable"], None]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; the server may be holding or leaving already."""
+        self.is_encrypted = transport.get_extra_info("ssl_object") is not None
         super().connection_made(transport)
         self.settled(self)
 
@@ -51,7 +53,9 @@ class Movable(asyncio.Protocol):
 
     def is_idle(self) -> bool:
         """Tell whether it is between two requests and everything is sent."""
-        return self.is_between_requests() and not self.transport.get_write_buffer_size()
+        # A transport with TLS that is closing cannot tell what is left to send.
+        is_open = not self.transport.is_closing()
+        return self.is_between_requests() and is_open and not self.transport.get_write_buffer_size()
 
     def has_begun(self) -> bool:
         """Tell whether part of a request has been read that is not answered yet."""
@@ -59,6 +63,11 @@ class Movable(asyncio.Protocol):
 
     def hold(self) -> None:
         """Leave what the client sends from now on in the kernel."""
+        if self.is_encrypted:
+            # Its client sends the next request on a new connection, which waits. Not a first one: that would be lost.
+            if self.cycle is not None:
+                self.transport.close()
+            return
         self.flow.pause_reading()
         # uvicorn goes around its own flow control when an answer was complete before the request was.
         self.transport.pause_reading()
@@ -68,8 +77,8 @@ class Movable(asyncio.Protocol):
         self.flow.resume_reading()
 
     def give_up(self) -> int | None:
-        """Let go of an idle connection; return its descriptor, or None when the client has closed it."""
-        if self.transport.is_closing():
+        """Let go of an idle connection; return its descriptor, or None when it is closed or must stay here."""
+        if self.transport.is_closing() or self.is_encrypted:
             return None
         self.hold()
         descriptor = os.dup(self.transport.get_extra_info("socket").fileno())
@@ -89,17 +98,25 @@ class _MovableH11(Movable, H11Protocol):
 
 def protocol(
     config: Config, state: ServerState, app_state: dict[str, Any], settled: Callable[[Movable], None]
-) -> Callable[[], Movable]:
-    """Return a factory of connections for an event loop's server."""
-    chosen = AutoHTTPProtocol if config.http == "auto" else config.http_protocol_class
-    kind: type[Any] = _MovableH11 if chosen is H11Protocol else _movable_httptools()
+) -> Callable[[], asyncio.Protocol]:
+    """Return a factory of connections for an event loop's server. Those of an unknown protocol cannot move."""
+    kind = _movable(config.http_protocol_class)
 
-    def create() -> Movable:
-        connection: Movable = kind(config=config, server_state=state, app_state=app_state)
-        connection.settled = settled
+    def create() -> asyncio.Protocol:
+        connection: asyncio.Protocol = kind(config=config, server_state=state, app_state=app_state)
+        if isinstance(connection, Movable):
+            connection.settled = settled
         return connection
 
     return create
+
+
+def _movable(chosen: type[Any]) -> type[Any]:
+    if chosen is H11Protocol:
+        return _MovableH11
+    if chosen.__module__ == "uvicorn.protocols.http.httptools_impl":
+        return _movable_httptools()
+    return chosen
 
 
 def _movable_httptools() -> type[Movable]:
