@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -89,6 +89,7 @@ class Child:
         with RoutineFilter() as log:
             try:
                 self._load(config)
+                loop_factory = config.get_loop_factory()
             except SystemExit as end:
                 raise _StartupError(log.failure or Failure.of(end)) from end
             reads.stop()
@@ -99,7 +100,8 @@ class Child:
             # What exists by now stays: no collection need look at it, or copy its pages.
             gc.freeze()
             gc.enable()
-            asyncio.run(_until_the_end(server))
+            with asyncio.Runner(loop_factory=loop_factory) as runner:
+                runner.run(_until_the_end(server))
 
     def _prepare(self) -> None:
         """Import what the next change will not touch, then wait for it."""
@@ -120,10 +122,11 @@ class Child:
 
     def _configure(self) -> uvicorn.Config:
         """Set up logging first, so that what the application sets up when it is imported stays."""
-        own: dict[str, Any] = {"loop": "asyncio", "timeout_graceful_shutdown": self.settings.graceful_timeout}
+        own: dict[str, Any] = {"timeout_graceful_shutdown": self.settings.graceful_timeout}
         if self.failure:
             # In the plainest way, for any option may be the cause.
             own |= {"interface": "asgi3", "lifespan": "on", "factory": False, "log_config": LOGGING_CONFIG}
+            own |= {"loop": "asyncio", "http": "auto", "http2": False, "ws": "auto"}
         return configure(self.settings.app, {**self.settings.uvicorn, **own})
 
     def _load(self, config: uvicorn.Config) -> None:
@@ -329,9 +332,14 @@ class _Server(uvicorn.Server):
 
     async def _serve_connection(self, connection: socket.socket, *, adopted: bool = False) -> None:
         connection.setblocking(False)
-        _, protocol = await asyncio.get_running_loop().connect_accepted_socket(self._create, connection)
-        if adopted:
-            protocol.adopt()
+        # What another process has given up is without TLS.
+        tls = None if adopted else self.config.ssl
+        loop = asyncio.get_running_loop()
+        # A client that speaks no TLS, or goes away meanwhile.
+        with suppress(OSError):
+            _, protocol = await loop.connect_accepted_socket(self._create, connection, ssl=tls)
+            if adopted and isinstance(protocol, connections.Movable):
+                protocol.adopt()
 
     async def _leave(self) -> None:
         """Pass on what is idle, finish what is under way, and end."""
@@ -342,7 +350,8 @@ class _Server(uvicorn.Server):
             if not isinstance(connection, connections.Movable):
                 connection.shutdown()
         deadline = asyncio.get_running_loop().time() + self._graceful_timeout
-        while self.server_state.connections or self.server_state.tasks:
+        # Beside this task there are those of connections that are being made.
+        while self.server_state.connections or self.server_state.tasks or len(self._tasks) > 1:
             if asyncio.get_running_loop().time() >= deadline:
                 break
             await asyncio.sleep(0.02)
