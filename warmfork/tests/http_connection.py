@@ -45,7 +45,8 @@ class Connection:
             self.socket.settimeout(PATIENCE)
             self.socket.connect(str(address))
         if tls:
-            self.socket = tls.wrap_socket(self.socket, server_hostname=host)
+            # An end that TLS does not announce is an error.
+            self.socket = tls.wrap_socket(self.socket, server_hostname=host, suppress_ragged_eofs=False)
         self._reader = self.socket.makefile("rb")
 
     def __enter__(self) -> Self:
