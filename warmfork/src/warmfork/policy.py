@@ -27,7 +27,8 @@ class Change:
     """What has happened. Paths are as the snapshot has them.
 
     files: that have other content than before, came or went; environment: the name of the file of --env-file if it is
-    among them; libraries: modules that the parent holds and whose files are among them; packages: names of libraries that were installed or removed.
+    among them; libraries: modules that the parent holds and whose files are among them; packages: names of libraries
+    that were installed or removed.
     """
 
     files: frozenset[str] = frozenset()
