@@ -1,6 +1,7 @@
 """Which code is running."""
 
 import hashlib
+import os
 from pathlib import Path
 
 
@@ -10,5 +11,6 @@ def source_digest(package: Path) -> str:
     # Editors leave hidden lock files beside the sources.
     for path in sorted(path for path in package.rglob("*.py") if not path.name.startswith(".")):
         content = path.read_bytes()
-        digest.update(f"{path.relative_to(package).as_posix()} {len(content)}\n".encode() + content)
+        # The bytes of the name, which need not be UTF-8.
+        digest.update(os.fsencode(path.relative_to(package)) + f" {len(content)}\n".encode() + content)
     return digest.hexdigest()[:12]

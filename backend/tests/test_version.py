@@ -1,3 +1,5 @@
+import hashlib
+import os
 from pathlib import Path
 
 from app.version import source_digest
@@ -26,3 +28,11 @@ def test_digest_ignores_what_is_not_source(tmp_path: Path) -> None:
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__/main.cpython-312.pyc").touch()
     assert source_digest(tmp_path) == before
+
+
+def test_digest_takes_names_as_their_bytes(tmp_path: Path) -> None:
+    """A name need not be UTF-8, and the digest of one that is stays what it was."""
+    (tmp_path / "café.py").write_text("a = 1\n")
+    assert source_digest(tmp_path) == hashlib.sha256("café.py 6\na = 1\n".encode()).hexdigest()[:12]
+    (tmp_path / "café.py").rename(tmp_path / os.fsdecode(b"caf\xe9.py"))
+    assert source_digest(tmp_path) == hashlib.sha256(b"caf\xe9.py 6\na = 1\n").hexdigest()[:12]
