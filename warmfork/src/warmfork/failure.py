@@ -8,6 +8,8 @@ from typing import Any
 import uvicorn
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
+from warmfork.report import printable
+
 # What a log line and a message between processes can take.
 _MAXIMUM_CHARACTERS = 50_000
 # Frames of these are of no interest to the author of an application.
@@ -40,7 +42,8 @@ class Failure:
             lines += ["caused by", cls.of(error.__cause__).traceback]
         first, *_ = str(error).splitlines() or [""]
         headline = f"{type(error).__name__}: {first}" if first else type(error).__name__
-        return cls(headline, "\n".join(lines)[:_MAXIMUM_CHARACTERS])
+        # Names of files that are not UTF-8, and half a surrogate pair in a message, cannot be written as they are.
+        return cls(printable(headline), printable("\n".join(lines))[:_MAXIMUM_CHARACTERS])
 
     @classmethod
     def of_text(cls, text: str) -> "Failure":

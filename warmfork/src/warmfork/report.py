@@ -1,10 +1,13 @@
 """What the parent tells the person at the terminal: one line for each thing that happens."""
 
+import re
 import sys
 from collections.abc import Collection
 from pathlib import Path
 
 _SHOWN_FILES = 3
+# How Python's strings carry the bytes of a file name that is not UTF-8 (PEP 383).
+_ESCAPED_BYTE = re.compile("[\udc80-\udcff]")
 
 
 def log(text: str) -> None:
@@ -15,12 +18,18 @@ def log(text: str) -> None:
 def write(text: str) -> None:
     """Print to the error stream, whatever it can show; a terminal that is gone is no reason to end."""
     encoding = sys.stderr.encoding or "utf-8"
-    shown = text.encode(encoding, "backslashreplace").decode(encoding)
+    shown = printable(text).encode(encoding, "backslashreplace").decode(encoding)
     try:
         sys.stderr.write(f"{shown}\n")
         sys.stderr.flush()
     except OSError:
         return
+
+
+def printable(text: str) -> str:
+    """Return the text as any stream and JSON can hold it: bytes of a name that is not UTF-8 become escapes."""
+    shown = _ESCAPED_BYTE.sub(lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", text)
+    return shown.encode(errors="backslashreplace").decode()
 
 
 def files(paths: Collection[Path]) -> str:
@@ -33,7 +42,7 @@ def files(paths: Collection[Path]) -> str:
 
 def name(path: Path) -> str:
     """Return the shortest way to name a file to a person."""
-    return str(path.relative_to(Path.cwd())) if Path.cwd() in path.parents else str(path)
+    return printable(str(path.relative_to(Path.cwd())) if Path.cwd() in path.parents else str(path))
 
 
 def ending(code: int) -> str:
