@@ -1,9 +1,16 @@
 """Reads files that others write meanwhile."""
 
+import errno
 import fcntl
 import os
+import select
 import stat
+import time
 from pathlib import Path
+from typing import BinaryIO
+
+# Seconds in which somebody must fill a named pipe.
+_PIPE_PATIENCE = 5.0
 
 
 class BeingWrittenError(Exception):
@@ -18,15 +25,61 @@ def read_whole(path: Path) -> bytes:
     before its event is there. Where there are no leases, as on network file systems, the file is read as it is.
     The calling process must ignore SIGIO, by which the kernel tells that somebody waits.
     """
-    # Not blocking: opening a named pipe would wait for its writer.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(f"{path} is no regular file")
+    with _open_regular(path) as file:
         try:
-            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            fcntl.fcntl(file.fileno(), fcntl.F_SETLEASE, fcntl.F_RDLCK)
         except BlockingIOError:
             raise BeingWrittenError from None
         except OSError:  # not ours, or no leases here
             pass
         return file.read()
+
+
+def read_as_it_is(path: Path) -> bytes:
+    """Return the content of a regular file, even if somebody writes to it. Raises OSError."""
+    with _open_regular(path) as file:
+        return file.read()
+
+
+def read_environment_file(path: Path) -> str | None:
+    """Return the text of a file with variables, which may be a named pipe that a password manager fills.
+
+    None when there is none. Raises OSError, also when nobody fills the pipe in time.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, "rb", buffering=0) as file:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISFIFO(mode):
+            content = _read_pipe(descriptor)
+        elif stat.S_ISREG(mode):
+            content = file.readall()
+        else:
+            raise OSError(errno.EINVAL, "it is no regular file")
+    # Bytes that are not UTF-8 reach the environment as they are.
+    return content.decode(errors="surrogateescape")
+
+
+def _open_regular(path: Path) -> BinaryIO:
+    # Not blocking: opening a named pipe would wait for its writer.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    file = os.fdopen(descriptor, "rb")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return file
+
+
+def _read_pipe(descriptor: int) -> bytes:
+    parts: list[bytes] = []
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    end = time.monotonic() + _PIPE_PATIENCE
+    while poll.poll(max(0.0, 1_000 * (end - time.monotonic()))):
+        part = os.read(descriptor, 1 << 16)
+        if not part:
+            return b"".join(parts)
+        parts.append(part)
+    raise OSError(errno.ETIMEDOUT, "it is a named pipe that nobody fills")
