@@ -48,3 +48,18 @@ def lattice(tmp_path: Path) -> Project:
 def shop(tmp_path: Path) -> Project:
     """Return a project of the usual size and shape: FastAPI, SQLModel, settings."""
     return Project(tmp_path / "project", "shop")
+
+
+@pytest.fixture
+def lines() -> list[str]:
+    """Return what a watcher reports."""
+    return []
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Return a folder with a module in it, to be watched without a server."""
+    tree = tmp_path / "project" / "app"
+    tree.mkdir(parents=True)
+    (tree / "main.py").write_text("VALUE = 0\n")
+    return tree

@@ -51,9 +51,9 @@ def test_watcher_tells_the_end_of_it(file: Path, watcher: Watcher) -> None:
         other.write_text("OTHER = 0\n")
         assert watcher.is_being_written(file)
         assert not watcher.is_being_written(other)
-        assert watcher.has_more
+        assert watcher.again_in == 0.0
         assert watcher.read() == {other}
-        assert not watcher.has_more
+        assert watcher.again_in is None
         writing.write("VERSION = 1\n")
     assert not watcher.is_being_written(file)
     assert watcher.read() == {file}

@@ -5,7 +5,6 @@ saves within a second are two versions, and a child sees one state of all files,
 """
 
 import ast
-import fnmatch
 import hashlib
 import marshal
 import os
@@ -17,9 +16,10 @@ from functools import cached_property
 from pathlib import Path
 from types import CodeType
 
-from warmfork.reading import BeingWrittenError, read_whole
+from warmfork.folders import files_below, files_in, is_link, is_skipped, real_path
+from warmfork.patterns import Patterns, included_folders, with_folders
+from warmfork.reading import BeingWrittenError, read_as_it_is, read_whole
 from warmfork.reads import names, signature
-from warmfork.watcher import files_below, is_skipped
 
 # Seconds; a file that somebody has had open for writing for so long is taken as it is, for a log or a database is
 # never complete.
@@ -64,16 +64,27 @@ class Sources:
         self.trees = trees
         # Files that somebody was writing when they were last looked at, and since when.
         self._unfinished: dict[Path, float] = {}
-        self._folders = folders
-        self._includes = tuple(includes)
-        self._excludes = tuple(excludes)
-        self._files: dict[str, Source] = {}
-        self._links: set[Path] = set()
+        self._folders = frozenset(folders)
+        self._here = Path.cwd()
+        includes = list(includes)
+        self._includes = Patterns(with_folders(includes, [self._here, *trees]), self._here)
+        self._excludes = Patterns(excludes, self._here)
+        self._included_folders = included_folders(includes, trees)
+        self._files: dict[Path, Source] = {}
+        self._by_name: dict[str, Source] = {}
         # What the application has read while it was imported: files, and the names in folders.
-        self._followed: set[str] = set()
-        self._listings: dict[str, frozenset[str]] = {}
-        self.refresh(path for tree in trees for path in files_below(tree))
-        self.refresh(path for folder in folders for path in folder.iterdir() if path.is_file())
+        self._followed: set[Path] = set()
+        self._listings: dict[Path, frozenset[str]] = {}
+        self._links: set[Path] = set()
+        # Whether a folder belongs to the application, as long as no folder changes.
+        self._is_inside: dict[Path, bool] = {}
+        # Every folder above a known file, as long as no file comes or goes.
+        self._above: frozenset[Path] | None = None
+        found = [path for tree in trees for path in files_below(tree)]
+        found += [path for folder in folders for path in files_in(folder)]
+        for folder, is_tree in self._included_folders:
+            found += files_below(folder) if is_tree else files_in(folder)
+        self.refresh(found)
 
     def refresh(self, paths: Iterable[Path]) -> set[Path]:
         """Read the files again; return those whose content is not what it was, appeared or disappeared.
@@ -81,17 +92,18 @@ class Sources:
         A file that somebody is writing is left as it was, and read by a later call, whatever that is called with.
         """
         changed = set()
+        self._is_inside.clear()
         paths = self._with_links({*paths, *self._unfinished})
         # Told of a path that is no known file: a new one, or a folder that was moved or deleted with what was in it.
-        if unknown := {path for path in paths if str(path) not in self._files}:
-            paths |= {known.path for known in self._files.values() if not unknown.isdisjoint(known.path.parents)}
+        if gone := (paths - self._files.keys()) & self._folders_above():
+            paths |= {known for known in self._files if not gone.isdisjoint(known.parents)}
         for path in paths:
-            if str(path) in self._files or self.concerns(path):
+            if path in self._files or self.concerns(path):
                 changed |= self._update(path)
-        for folder in {str(path.parent) for path in paths} & self._listings.keys():
-            if (listing := names(folder)) != self._listings[folder]:
+        for folder in {path.parent for path in paths} & self._listings.keys():
+            if (listing := names(str(folder))) != self._listings[folder]:
                 self._listings[folder] = listing
-                changed.add(Path(folder))
+                changed.add(folder)
         return changed
 
     def follow(self, signatures: Mapping[str, list[int]]) -> set[Path]:
@@ -103,9 +115,9 @@ class Sources:
         for name, before in signatures.items():
             path = Path(name)
             if path.is_dir():
-                self._listings.setdefault(name, names(name))
-            elif name not in self._files:
-                self._followed.add(name)
+                self._listings.setdefault(path, names(name))
+            elif path not in self._files:
+                self._followed.add(path)
                 self._update(path)
             if signature(name) != before:
                 changed.add(path)
@@ -113,24 +125,28 @@ class Sources:
 
     def concerns(self, path: Path) -> bool:
         """Tell whether a change of the file would cause a reload."""
-        if str(path) in self._followed:
+        if path in self._followed:
             return True
-        name = path.name
-        if any(fnmatch.fnmatch(name, pattern) or path.match(pattern) for pattern in self._excludes):
+        if self._is_excluded(path):
             return False
         if self.is_below(path):
-            if name.endswith(".py"):
+            if path.name.endswith(".py"):
                 # Editors keep their locks and backups in hidden files.
-                return not name.startswith(".")
-        elif path.parent not in self._folders:
-            return False
-        return any(fnmatch.fnmatch(name, pattern) for pattern in self._includes)
+                return not path.name.startswith(".")
+            return self._includes.match(path)
+        if path.parent in self._folders:
+            return self._includes.match(path)
+        places = (
+            folder == path.parent or (is_tree and folder in path.parents) for folder, is_tree in self._included_folders
+        )
+        return any(places) and self._includes.match_path(path)
 
     def is_below(self, path: Path) -> bool:
         """Tell whether the file lies in one of the trees, and not in a tool's folder there."""
-        folders = list(path.parents)
-        tree = next((tree for tree in self.trees if tree in folders), None)
-        return tree is not None and not any(is_skipped(folder) for folder in folders[: folders.index(tree)])
+        folder = path.parent
+        if folder not in self._is_inside:
+            self._is_inside[folder] = self._belongs(folder)
+        return self._is_inside[folder]
 
     @property
     def is_complete(self) -> bool:
@@ -138,12 +154,12 @@ class Sources:
         return not self._unfinished
 
     def get(self, path: Path) -> Source | None:
-        """Return the file as last seen."""
-        return self._files.get(str(path))
+        """Return the file as last seen, whatever links the path goes through."""
+        return self._files.get(path) or self._files.get(real_path(path))
 
-    def find(self, path: str) -> Source | None:
-        """Return the file as last seen."""
-        return self._files.get(path)
+    def find(self, name: str) -> Source | None:
+        """Return the file of this path as last seen."""
+        return self._by_name.get(name)
 
     def python(self) -> Iterator[Source]:
         """Yield the Python files."""
@@ -159,44 +175,72 @@ class Sources:
 
     def pack(self, paths: Iterable[Path]) -> bytes:
         """Return the files' present states, for unpack() in another process."""
-        return marshal.dumps([(str(path), self._packed(str(path))) for path in paths])
+        return marshal.dumps([(str(path), self._packed(path)) for path in paths])
 
     def unpack(self, packed: bytes) -> None:
         """Take over what another process packed."""
         for name, state in marshal.loads(packed):  # noqa: S302 - from the parent
-            if state is None:
-                self._files.pop(name, None)
-            else:
-                self._files[name] = Source(Path(name), *state)
+            self._put(Path(name), Source(Path(name), *state) if state else None)
+
+    def _belongs(self, folder: Path) -> bool:
+        between = [folder, *folder.parents]
+        tree = next((tree for tree in self.trees if tree in between), None)
+        if tree is not None:
+            return not any(is_skipped(part) for part in between[: between.index(tree)])
+        # An import path may go through a link.
+        real = real_path(folder)
+        return real != folder and self._belongs(real)
+
+    def _is_excluded(self, path: Path) -> bool:
+        if not self._excludes:
+            return False
+        above = next((folder for folder in (*self.trees, self._here) if folder in path.parents), path.parent)
+        return self._excludes.match_with_folders(path, above)
+
+    def _folders_above(self) -> frozenset[Path]:
+        if self._above is None:
+            folders = {path.parent for path in self._files}
+            self._above = frozenset(folders).union(*(folder.parents for folder in folders))
+        return self._above
 
     def _with_links(self, paths: Iterable[Path]) -> set[Path]:
         """Return the files, and the links that lead to one of them."""
         named = set(paths)
-        return named | {link for link in self._links if link.resolve() in named}
+        # Not resolve(), which raises an error for a link that leads to itself.
+        return named | {link for link in self._links if real_path(link) in named}
 
-    def _packed(self, path: str) -> tuple[bytes, bytes, CodeType | None] | None:
+    def _packed(self, path: Path) -> tuple[bytes, bytes, CodeType | None] | None:
         source = self._files.get(path)
         return (source.digest, source.content, source.code) if source else None
 
     def _update(self, path: Path) -> set[Path]:
-        name = str(path)
-        before = self._files.get(name)
+        before = self._files.get(path)
         self._links.discard(path)
-        if path.is_symlink():
+        if is_link(path):
             self._links.add(path)
         since = self._unfinished.pop(path, time.monotonic())
         try:
-            content = path.read_bytes() if time.monotonic() - since > _LONGEST_WRITE else read_whole(path)
+            content = read_as_it_is(path) if time.monotonic() - since > _LONGEST_WRITE else read_whole(path)
         except BeingWrittenError:
             self._unfinished[path] = since
             return set()
         except OSError:
-            return {path} if self._files.pop(name, None) else set()
+            self._put(path, None)
+            return {path} if before else set()
         digest = hashlib.sha256(content).digest()
         if before and before.digest == digest:
             return set()
-        self._files[name] = _python(path, digest, content) if path.suffix == ".py" else Source(path, digest)
+        self._put(path, _python(path, digest, content) if path.suffix == ".py" else Source(path, digest))
         return {path}
+
+    def _put(self, path: Path, source: Source | None) -> None:
+        if (source is None) is (path in self._files):
+            self._above = None
+        if source:
+            self._files[path] = self._by_name[str(path)] = source
+        else:
+            self._files.pop(path, None)
+            self._by_name.pop(str(path), None)
 
 
 def _python(path: Path, digest: bytes, content: bytes) -> Source:

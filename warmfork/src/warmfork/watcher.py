@@ -1,223 +1,287 @@
-"""Which files change, told by the kernel as soon as a save is finished (inotify(7)). Linux only."""
+"""Which files change, told as soon as a save is finished. Linux only."""
 
-import contextlib
-import ctypes
-import errno
-import os
-import select
-import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-_MODIFY, _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x2, 0x8, 0x40, 0x80, 0x100, 0x200
-_MOVE_SELF, _Q_OVERFLOW, _IGNORED, _ISDIR = 0x800, 0x4000, 0x8000, 0x40000000
-_EVENTS = _MODIFY | _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE | _MOVE_SELF
-_EVENT = struct.Struct("iIII")
-# Folders of tools, never of an application.
-_SKIPPED = {"__pycache__", "node_modules"}
+from warmfork.folders import (
+    ENVIRONMENT_MARKS,
+    Listing,
+    decisive_places,
+    is_file,
+    is_folder,
+    is_link,
+    is_skipped,
+    is_there,
+    leads_to_folder,
+    list_folder,
+    walk,
+)
+from warmfork.git_lock import GitLocks
+from warmfork.inotify import (
+    ATTRIB,
+    CREATE,
+    DELETE,
+    IGNORED,
+    IS_FOLDER,
+    MODIFY,
+    MOVED_FROM,
+    MOVED_TO,
+    OVERFLOW,
+    WatchError,
+)
+from warmfork.report import report as report_on_terminal
+from warmfork.watches import Change, Extent, Watches
+
+__all__ = ["WatchError", "Watcher"]
+
+_APPEARED, _GONE = CREATE | MOVED_TO, MOVED_FROM | DELETE
 # Seconds without a further event that end a change, and the longest that a change may go on being one.
 _QUIET = 0.002
 _BURST = 0.05
-# Git holds this file while it rewrites a working tree; seconds that it is waited for.
-_GIT_LOCK = ".git/index.lock"
-_GIT_PATIENCE = 5.0
-
-
-class WatchError(Exception):
-    """The kernel does not watch; the text says why and what helps."""
+# Seconds between two looks at git's lock while git is at work.
+_GIT_PAUSE = 0.02
 
 
 class Watcher:
     """Watches folders: whole trees, or single folders without what is below them.
 
-    Its descriptor becomes readable when something has changed; read() then tells what.
+    They may go and come, and links in them lead elsewhere. The descriptor becomes readable when something has changed;
+    read() then tells what.
     """
 
-    def __init__(self, trees: list[Path], folders: list[Path] | None = None) -> None:
+    def __init__(
+        self,
+        trees: list[Path],
+        folders: list[Path] | None = None,
+        report: Callable[[str], None] = report_on_terminal,
+    ) -> None:
         """Begin to watch. Raises WatchError."""
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        if not hasattr(self._libc, "inotify_init1"):
-            raise WatchError("this system has no inotify")
-        self._descriptor: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._descriptor < 0:
-            raise WatchError(_explain(ctypes.get_errno()))
-        self._trees = list(trees)
-        self._paths: dict[int, Path] = {}
-        # Watches of single folders: what appears below them is not watched.
-        self._single: set[int] = set()
+        self._watches = Watches(report)
+        self._report = report
+        self._git = GitLocks(report)
+        # What was asked for.
+        self._roots: dict[Path, Extent] = {}
+        # Roots and links, by the places that decide where they lead to, and the other way round.
+        self._dependents: dict[Path, set[Path]] = {}
+        self._places: dict[Path, list[Path]] = {}
         # Files that somebody is writing: the end of that will be told as well.
         self._unfinished: set[Path] = set()
-        # What is_being_written() has learned, for read() to tell.
-        self._found: set[Path] = set()
-        try:
-            for tree in trees:
-                self._watch_tree(tree)
-            # Of the trees' own parents, to notice when a whole tree is replaced.
-            for folder in [*(tree.parent for tree in trees), *(folders or ())]:
-                if folder not in self._paths.values():
-                    self._single.add(self._watch(folder))
-        except WatchError:
-            self.close()
-            raise
-        self._locks = [lock for tree in trees if (lock := _git_lock(tree))]
-
-    def add_folder(self, folder: Path) -> None:
-        """Watch one more folder, without what is below it, unless it is watched already or cannot be."""
-        if folder not in self._paths.values():
-            with contextlib.suppress(WatchError, OSError):
-                self._single.add(self._watch(folder))
+        # What read() has still to tell.
+        self._waiting: set[Path] = set()
+        self._newest_change = 0.0
+        self._is_deferred = False
+        for tree in trees:
+            self._add_root(tree, Extent.TREE)
+        for folder in folders or ():
+            self._add_root(folder, Extent.FILES)
 
     def fileno(self) -> int:
         """Return the descriptor, for selectors."""
-        return self._descriptor
+        return self._watches.fileno()
 
     def close(self) -> None:
         """Stop watching."""
-        os.close(self._descriptor)
+        self._watches.close()
+
+    def add_folder(self, path: Path) -> None:
+        """Watch one more folder, without what is below it, from when it is there; nothing when it is watched already.
+
+        read() tells what is in it by then.
+        """
+        self._waiting.update(self._add_root(Path.cwd() / path, Extent.FILES))
 
     def read(self) -> set[Path]:
         """Return the files that were written, moved or deleted since the last call; empty when there are none.
 
-        Waits for the end of a burst: an editor that saves several files, or git that checks out a branch. A file that
-        is being written again is left to a later call.
+        Waits some milliseconds for the end of a burst, as of an editor that saves several files. While git rewrites
+        files nothing is told yet, and again_in says when to ask again. A file that is being written again is left to a
+        later call.
         """
-        found, self._found = self._found, set()
-        paths = found | set(self._pending())
-        if not paths:
-            return paths
+        self._take()
+        self._is_deferred = False
+        if not self._waiting:
+            return set()
         end = time.monotonic() + _BURST
-        while (now := time.monotonic()) < end or self._is_git_at_work(now - end):
-            if not select.select([self._descriptor], [], [], _QUIET)[0] and not self._is_git_at_work(now - end):
-                break
-            paths |= set(self._pending())
-        return paths - self._unfinished
+        while not self._is_git_at_work() and time.monotonic() < end and self._watches.wait(_QUIET):
+            self._take()
+        self._is_deferred = self._is_git_at_work()
+        if self._is_deferred:
+            return set()
+        self._git.forget()
+        paths, self._waiting = self._waiting - self._unfinished, set()
+        return paths
 
     @property
-    def has_more(self) -> bool:
-        """Whether read() has something to tell although the descriptor may not be readable."""
-        return bool(self._found)
+    def again_in(self) -> float | None:
+        """Seconds until read() is to be called although the descriptor may not be readable; None when that tells."""
+        if self._waiting:
+            return _GIT_PAUSE if self._is_deferred else 0.0
+        return self._watches.due_in
 
     def is_being_written(self, path: Path) -> bool:
         """Tell whether somebody has begun to write the file and has not ended; what was read of it may be a half."""
-        self._found |= set(self._pending())
+        self._take()
         return path in self._unfinished
 
-    def _is_git_at_work(self, waited: float) -> bool:
-        return waited < _GIT_PATIENCE and any(lock.exists() for lock in self._locks)
+    def _is_git_at_work(self) -> bool:
+        return self._git.is_at_work(time.monotonic() - self._newest_change)
 
-    def _pending(self) -> Iterator[Path]:
-        while True:
-            try:
-                buffer = os.read(self._descriptor, 1 << 16)
-            except BlockingIOError:
-                return
-            position = 0
-            while position < len(buffer):
-                watch, mask, _, length = _EVENT.unpack_from(buffer, position)
-                position += _EVENT.size
-                name = os.fsdecode(buffer[position : position + length].rstrip(b"\0"))
-                position += length
-                yield from self._interpret(watch, mask, name)
+    # --- what happens
 
-    def _interpret(self, watch: int, mask: int, name: str) -> Iterator[Path]:
-        if mask & _Q_OVERFLOW:
+    def _take(self) -> None:
+        for change in self._watches.read():
+            self._newest_change = time.monotonic()
+            new = set(self._interpret(change)) - self._waiting
+            self._waiting |= new
+            self._git.expect({path.parent for path in new})
+
+    def _interpret(self, change: Change) -> Iterator[Path]:
+        if change.mask & OVERFLOW:
             yield from self._everything()
-            return
-        if mask & _IGNORED:
-            self._paths.pop(watch, None)
-            return
-        folder = self._paths.get(watch)
-        if folder is None:
-            return
-        path = folder / name
-        if not name:
-            return
-        if mask & _ISDIR and (watch not in self._single or path in self._trees):
+        elif change.mask & IGNORED:
+            for place in [place for place in self._dependents if change.path in {place, place.parent}]:
+                yield from self._renew_dependents(place)
+        elif change.name:
+            yield from self._interpret_name(change.mask, change.path, change.path / change.name)
+        else:
+            yield from self._interpret_file(change.mask, change.path)
+
+    def _interpret_name(self, mask: int, folder: Path, path: Path) -> Iterator[Path]:
+        dependents = sorted(self._dependents.get(path, ()))
+        if mask & (_APPEARED | _GONE):
+            yield from self._renew_dependents(path)
+            if path in dependents:
+                return
+        elif not mask & IS_FOLDER:
+            for link in dependents:
+                yield from self._interpret_file(mask, link)
+        extent = self._watches.extents.get(folder, Extent.PLACES)
+        if extent is Extent.TREE and mask & _APPEARED and path.name in ENVIRONMENT_MARKS and folder not in self._roots:
+            # The folder turns out to be a virtual environment.
+            yield from self._forget(folder)
+        elif extent is Extent.TREE and mask & IS_FOLDER:
             yield from self._interpret_folder(mask, path)
-        elif mask & _MODIFY:
-            self._unfinished.add(path)
-        elif not mask & _CREATE or mask & _ISDIR or path.is_symlink():
-            # A file that was created is reported again when it is closed; a link is complete at once.
-            self._unfinished.discard(path)
-            yield path
+        elif extent is not Extent.PLACES and not mask & IS_FOLDER:
+            yield from self._renew(path) if mask & _APPEARED and is_link(path) else self._interpret_file(mask, path)
 
     def _interpret_folder(self, mask: int, folder: Path) -> Iterator[Path]:
-        if mask & (_CREATE | _MOVED_TO):
-            if not is_skipped(folder):
-                yield from self._watch_tree(folder)
-        elif mask & (_MOVED_FROM | _DELETE):
-            self._forget(folder)
-            yield folder
+        if mask & _GONE:
+            yield from self._forget(folder)
+        # Its attributes change when it becomes readable.
+        elif (mask & _APPEARED or folder not in self._watches.extents) and not is_skipped(folder):
+            yield from self._watch_tree(folder)
+
+    def _interpret_file(self, mask: int, path: Path) -> Iterator[Path]:
+        if mask & MODIFY:
+            self._unfinished.add(path)
+            return
+        if mask & (_GONE | MOVED_TO):
+            self._watches.remove_file(path)
+        has_further_names = not mask & _GONE and self._watches.add_file(path)
+        if mask & ATTRIB:
+            yield path
+        elif not mask & CREATE or has_further_names:
+            # A file that was created is told again when it is closed; a further name of one is complete at once.
+            self._unfinished.discard(path)
+            yield path
 
     def _everything(self) -> Iterator[Path]:
         """Yield all that may have changed when events were lost: folders too, for what is no longer in them."""
         self._unfinished.clear()
-        for tree in self._trees:
-            yield tree
-            yield from self._watch_tree(tree)
-        for watch in self._single:
-            yield self._paths[watch]
-            yield from self._paths[watch].iterdir()
+        for root in list(self._roots):
+            yield from self._renew(root)
+
+    # --- what is watched
+
+    def _add_root(self, path: Path, extent: Extent) -> list[Path]:
+        if self._roots.get(path, self._watches.extents.get(path, 0)) >= extent:
+            return []
+        self._roots[path] = extent
+        found = self._renew(path)
+        if is_folder(path) and path not in self._watches.extents:
+            self._report(f"{path} may not be read, so what changes there is not noticed")
+        return found
+
+    def _renew_dependents(self, place: Path) -> Iterator[Path]:
+        for path in sorted(self._dependents.get(place, ())):
+            # An earlier one may have ended this one.
+            if path in self._places:
+                yield from self._renew(path)
+
+    def _renew(self, path: Path) -> list[Path]:
+        """Watch what a root or a link leads to now; return it, and the files that are in it."""
+        found = [path, *self._forget(path)]
+        is_root = path in self._roots
+        extent = self._roots.get(path) or self._watches.extents.get(path.parent, Extent.PLACES)
+        is_followed = is_root or _is_followed(path, extent)
+        if is_root or (is_followed and is_link(path)):
+            self._depend(path)
+        if not is_folder(path):
+            self._watches.add_file(path)
+        elif is_followed:
+            found += self._watch_tree(path) if extent is Extent.TREE else self._watch_files(path)
+        return found
+
+    def _depend(self, path: Path) -> None:
+        """Notice when a root or a link comes to lead elsewhere."""
+        self._release(path)
+        self._places[path] = decisive_places(path)
+        for place in self._places[path]:
+            self._dependents.setdefault(place, set()).add(path)
+            self._watches.add(place.parent, Extent.PLACES)
 
     def _watch_tree(self, tree: Path) -> list[Path]:
         """Watch the tree; return the files that are already in it."""
-        found = []
-        for folder, files in _walk(tree):
-            try:
-                self._watch(folder)
-            except FileNotFoundError:
-                continue  # gone again
-            found += files
-        return found
+        return [path for folder, listing in walk(tree, self._enter) for path in self._found(folder, listing)]
 
-    def _watch(self, folder: Path) -> int:
-        watch: int = self._libc.inotify_add_watch(self._descriptor, os.fsencode(folder), _EVENTS)
-        if watch < 0:
-            number = ctypes.get_errno()
-            if number in {errno.ENOENT, errno.ENOTDIR}:
-                raise FileNotFoundError(number, os.strerror(number), str(folder))
-            raise WatchError(_explain(number))
-        self._paths[watch] = folder
-        return watch
+    def _watch_files(self, folder: Path) -> list[Path]:
+        """Watch the folder alone; return the files that are already in it."""
+        return self._found(folder, list_folder(folder)) if self._watches.add(folder, Extent.FILES) else []
 
-    def _forget(self, folder: Path) -> None:
-        """Stop watching a folder that was moved away, and all below it: their names are no longer true."""
-        for watch, path in list(self._paths.items()):
-            if path == folder or folder in path.parents:
-                self._libc.inotify_rm_watch(self._descriptor, watch)
-                del self._paths[watch]
+    def _enter(self, folder: Path) -> Listing | None:
+        # Watched first and listed then, so that nothing falls between.
+        if not self._watches.add(folder, Extent.TREE):
+            return None
+        listing = list_folder(folder)
+        if listing.is_environment and folder not in self._roots:
+            self._watches.forget(folder)
+            return None
+        return listing
 
+    def _found(self, folder: Path, listing: Listing) -> list[Path]:
+        """Watch where the links lead to, and files with further names; return all that are no folders."""
+        extent = self._watches.extents.get(folder, Extent.PLACES)
+        for link in (folder / name for name in listing.links):
+            if _is_followed(link, extent):
+                self._depend(link)
+        for name in listing.hard_links:
+            self._watches.add_file(folder / name)
+        return [folder / name for name in (*listing.files, *listing.links)]
 
-def files_below(tree: Path) -> Iterator[Path]:
-    """Yield the files of a tree that a watcher would watch."""
-    for _, files in _walk(tree):
-        yield from files
+    def _release(self, path: Path) -> None:
+        for place in self._places.pop(path, ()):
+            self._dependents[place].discard(path)
+            if not self._dependents[place]:
+                del self._dependents[place]
 
-
-def _walk(tree: Path) -> Iterator[tuple[Path, list[Path]]]:
-    """Yield each folder of an application's tree, and the files in it."""
-    for name, folders, files in os.walk(tree):
-        folder = Path(name)
-        folders[:] = [below for below in folders if not is_skipped(folder / below)]
-        yield folder, [folder / file for file in files]
-
-
-def is_skipped(folder: Path) -> bool:
-    """Tell whether it is a tool's folder: a cache, a hidden one, a virtual environment."""
-    return folder.name in _SKIPPED or folder.name.startswith(".") or (folder / "pyvenv.cfg").exists()
-
-
-def _git_lock(tree: Path) -> Path | None:
-    for folder in (tree, *tree.parents):
-        if (folder / ".git").is_dir():
-            return folder / _GIT_LOCK
-    return None
+    def _forget(self, path: Path) -> list[Path]:
+        """Stop watching what was there, and all below it; return it, and the files in roots below that are there."""
+        below = [root for root in self._roots if path in root.parents]
+        if path in self._watches.extents or below:
+            self._watches.forget(path)
+            ended = [known for known in self._places if known not in self._roots and path in (known, *known.parents)]
+        else:
+            ended = [path] if path in self._places else []
+        self._watches.remove_file(path)
+        for known in ended:
+            self._release(known)
+        return [path, *(found for root in below for found in self._renew(root))]
 
 
-def _explain(number: int) -> str:
-    if number == errno.EMFILE:
-        return "no inotify instance is left; raise the limit: sysctl fs.inotify.max_user_instances=512"
-    if number == errno.ENOSPC:
-        return "no inotify watch is left; raise the limit: sysctl fs.inotify.max_user_watches=524288"
-    return os.strerror(number)
+def _is_followed(path: Path, extent: Extent) -> bool:
+    """Tell whether something in a folder of that extent is to be watched: no device, and only in a tree a folder."""
+    if is_folder(path):
+        return extent is Extent.TREE and not is_skipped(path) and (not is_link(path) or leads_to_folder(path))
+    # A link may lead nowhere yet.
+    return is_file(path) or not is_there(path)

@@ -1,0 +1,126 @@
+"""What lies behind links counts under the names that the application knows it by."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from warmfork.sources import Sources
+from warmfork.watcher import Watcher
+from watched_tree import beside, save
+
+
+@pytest.fixture
+def watcher(tree: Path, lines: list[str]) -> Watcher:
+    return Watcher([tree], report=lines.append)
+
+
+def test_package_behind_a_link(tree: Path) -> None:
+    shared = beside(tree, "shared")
+    (tree / "shared").symlink_to("../../shared")
+    watcher = Watcher([tree])
+    sources = Sources([tree], [], (), ())
+    for _ in range(2):
+        save(shared / "value.py")
+        assert watcher.read() == {tree / "shared" / "value.py"}
+        assert sources.refresh({tree / "shared" / "value.py"}) == {tree / "shared" / "value.py"}
+    (shared / "below").mkdir()
+    save(shared / "below" / "new.py")
+    assert tree / "shared" / "below" / "new.py" in watcher.read()
+
+
+def test_link_comes_leads_elsewhere_and_goes(tree: Path, watcher: Watcher) -> None:
+    first, second = beside(tree, "first"), beside(tree, "second")
+    link, beside_link = tree / "shared", tree / ".shared"
+    link.symlink_to(first)
+    assert watcher.read() >= {link, link / "value.py"}
+    beside_link.symlink_to(second)
+    beside_link.rename(link)
+    assert watcher.read() >= {link, link / "value.py"}
+    save(first / "value.py")
+    assert watcher.read() == set()
+    save(second / "value.py")
+    assert watcher.read() == {link / "value.py"}
+    link.unlink()
+    assert link in watcher.read()
+    save(second / "value.py")
+    assert watcher.read() == set()
+
+
+def test_link_leads_to_what_comes_and_is_replaced(tree: Path, watcher: Watcher) -> None:
+    target = tree.parent.parent / "releases" / "newest"
+    (tree / "shared").symlink_to("../../releases/newest")
+    watcher.read()
+    for _ in range(2):
+        target.mkdir(parents=True)
+        watcher.read()
+        save(target / "value.py")
+        assert tree / "shared" / "value.py" in watcher.read()
+        shutil.rmtree(target.parent)
+        assert tree / "shared" in watcher.read()
+
+
+def test_file_behind_links(tree: Path) -> None:
+    """As Kubernetes mounts a ConfigMap: the file is a link through a link, which alone is replaced."""
+    for name in ("..1", "..2"):
+        (tree / name).mkdir()
+        (tree / name / "settings.py").write_text(f'VALUE = "{name}"\n')
+    (tree / "..data").symlink_to("..1")
+    link = tree / "settings.py"
+    link.symlink_to("..data/settings.py")
+    watcher = Watcher([tree])
+    sources = Sources([tree], [], (), ())
+    (tree / "..new").symlink_to("..2")
+    (tree / "..new").rename(tree / "..data")
+    assert link in sources.refresh(watcher.read())
+    save(tree / "..1" / "settings.py")
+    assert watcher.read() == set()
+    save(tree / "..2" / "settings.py")
+    assert link in sources.refresh(watcher.read())
+
+
+def test_links_in_a_ring(tree: Path) -> None:
+    for name in ("left", "right"):
+        (tree / name).mkdir()
+        save(tree / name / "value.py")
+    (tree / "left" / "right").symlink_to("../right")
+    (tree / "right" / "left").symlink_to("../left")
+    (tree / "all").symlink_to(".")
+    (tree / "root").symlink_to("/")
+    (tree / "itself.py").symlink_to("itself.py")
+    (tree / "nothing.py").symlink_to("missing.py")
+    watcher = Watcher([tree])
+    sources = Sources([tree], [], (), ())
+    save(tree / "left" / "value.py")
+    expected = {tree / "left" / "value.py", tree / "right" / "left" / "value.py"}
+    assert watcher.read() == expected
+    assert sources.refresh(expected) == expected
+    save(tree / "missing.py")
+    assert watcher.read() == {tree / "missing.py", tree / "nothing.py"}
+
+
+# --- hard links
+
+
+def test_file_is_written_to_by_another_name(tree: Path) -> None:
+    outside = beside(tree, "outside") / "value.py"
+    inside, other = tree / "value.py", tree / "other.py"
+    inside.hardlink_to(outside)
+    watcher = Watcher([tree])
+    save(outside)
+    assert watcher.read() == {inside}
+    other.hardlink_to(outside)
+    assert watcher.read() >= {other}
+    for name in (outside, inside, other):
+        save(name)
+        assert watcher.read() == {inside, other}
+    inside.unlink()
+    assert inside in watcher.read()
+    save(outside)
+    assert watcher.read() == {other}
+    # From now on it is another file.
+    (tree / "new.py").write_text("")
+    (tree / "new.py").rename(other)
+    assert other in watcher.read()
+    save(outside)
+    assert watcher.read() == set()

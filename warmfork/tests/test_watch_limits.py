@@ -1,0 +1,64 @@
+"""The kernel has no watch left: folders are looked at instead, and that is said."""
+
+import errno
+import shutil
+from pathlib import Path
+
+import pytest
+
+from warmfork.inotify import Inotify
+from warmfork.watcher import Watcher
+from watched_tree import save, told_until
+
+
+def limit_watches(monkeypatch: pytest.MonkeyPatch, maximum: int) -> list[int]:
+    """Let the kernel have so many watches of folders; return a list of that number, which may be changed."""
+    limit = [maximum]
+    given: list[Path] = []
+    add_folder = Inotify.add_folder
+
+    def add(self: Inotify, folder: Path) -> int:
+        if folder not in given and len(given) >= limit[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        watch = add_folder(self, folder)
+        given.append(folder)
+        return watch
+
+    monkeypatch.setattr(Inotify, "add_folder", add)
+    return limit
+
+
+def test_folder_without_a_watch_is_looked_at(tree: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = limit_watches(monkeypatch, 2)
+    watcher = Watcher([tree], report=lines.append)
+    assert (lines, watcher.again_in) == ([], None)
+    package = tree / "package"
+    (package / "below").mkdir(parents=True)
+    module, below = save(package / "module.py"), save(package / "below" / "module.py")
+    assert watcher.read() >= {module, below}
+    assert len(lines) == 1
+    assert "sysctl fs.inotify.max_user_watches=" in lines[0]
+
+    assert told_until(watcher, save(module)) == {module}
+    (package / "new").mkdir()
+    new = save(package / "new" / "module.py")
+    assert new in told_until(watcher, new)
+    module.unlink()
+    assert told_until(watcher, module) == {module}
+    shutil.rmtree(package / "below")
+    assert told_until(watcher, package / "below") >= {package / "below"}
+
+    # What happened before there were watches again is told, too, and from then on the kernel tells.
+    limit[0] = 100
+    assert told_until(watcher, save(new)) == {new}
+    assert watcher.again_in is None
+    save(new)
+    assert watcher.read() == {new}
+    assert len(lines) == 1
+
+
+def test_no_watch_is_left_at_the_start(tree: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    limit_watches(monkeypatch, 0)
+    watcher = Watcher([tree], report=lines.append)
+    assert told_until(watcher, save(tree / "main.py")) == {tree / "main.py"}
+    assert len(lines) == 1
