@@ -1,15 +1,25 @@
 """Which libraries are installed: a parent that has imported old ones is of no use."""
 
+import contextlib
+import os
 import sys
 from pathlib import Path
 
+from warmfork.folders import is_folder, list_folder, real_path
+
 _METADATA = (".dist-info", ".egg-info", ".pth")
+# Names of folders that are for packages, though there may be none yet.
+_SITES = {"site-packages", "dist-packages"}
 
 
 def site_folders() -> list[Path]:
     """Return the folders of sys.path into which packages are installed."""
-    folders = {Path(entry).resolve() for entry in sys.path if entry}
-    return sorted(folder for folder in folders if folder.is_dir() and any(folder.glob("*.dist-info")))
+    folders = {real_path(Path(entry)) for entry in sys.path if entry and is_folder(Path(entry))}
+    return sorted(folder for folder in folders if folder.name in _SITES or _has_packages(folder))
+
+
+def _has_packages(folder: Path) -> bool:
+    return any(name.endswith(".dist-info") for name in list_folder(folder).folders)
 
 
 class Packages:
@@ -33,9 +43,12 @@ class Packages:
         )
 
     def _list(self) -> dict[str, int]:
-        return {
-            entry.name: entry.stat().st_mtime_ns
-            for folder in self.folders
-            for entry in folder.iterdir()
-            if entry.name.endswith(_METADATA)
-        }
+        found = {}
+        for folder in self.folders:
+            # A folder may have gone, and an installation that is under way renames and deletes.
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name.endswith(_METADATA):
+                        with contextlib.suppress(OSError):
+                            found[entry.name] = entry.stat().st_mtime_ns
+        return found
