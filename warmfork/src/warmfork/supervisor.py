@@ -1,5 +1,6 @@
 """The parent: holds the sockets and the libraries, watches the files, and forks a process for each change."""
 
+import io
 import os
 import signal
 import socket
@@ -20,9 +21,11 @@ from warmfork.graph import Graph, libraries
 from warmfork.loader import Importer
 from warmfork.memory import memory_file
 from warmfork.packages import Packages, site_folders
+from warmfork.patterns import included_folders
 from warmfork.policy import Change, Known, Way, decide
 from warmfork.preload import SERVER, Hazard, preload
 from warmfork.processes import Process, Processes, Role, pss
+from warmfork.reading import read_environment_file
 from warmfork.reads import signature
 from warmfork.record import Record
 from warmfork.restart import State
@@ -88,8 +91,11 @@ class Supervisor:
         includes = (*INCLUDES, *settings.reload_includes, *([env_file.name] if env_file else []))
         self._env_file = env_file
         self._packages = Packages(site_folders())
+        included = included_folders(settings.reload_includes, trees)
+        included_trees = [folder.path for folder in included if folder.is_tree]
+        folders_of_files = [*folders, *(folder.path for folder in included if not folder.is_tree)]
         # Watched first and read then, so that no change falls between.
-        self._watcher = Watcher(trees, [*folders, *self._packages.folders])
+        self._watcher = Watcher([*trees, *included_trees], [*folders_of_files, *self._packages.folders])
         self._sources = Sources(trees, folders, includes, settings.reload_excludes)
         self._territory = Territory(trees)
         self._importer = Importer(self._sources, self._territory)
@@ -129,6 +135,7 @@ class Supervisor:
         """Serve until told to stop; return the exit status."""
         self._events.handle_signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD), self._on_signal)
         self._events.watch(self._watcher.fileno(), self._look)
+        self._look_again()
         if self._settings.control:
             self._control = Control(self._settings.control, self._sources.trees, self)
         roots = [Path(entry).resolve() for entry in sys.path]
@@ -224,11 +231,20 @@ class Supervisor:
         paths = self._watcher.read()
         if self._control:
             self._control.put_back(paths, self._watcher.is_being_written)
-            if self._watcher.has_more:
-                self._events.call_later("look", 0.0, self._look)
+        self._look_again()
         if any(self._packages.concerns(path) for path in paths):
             self._events.call_later("packages", _INSTALLATION, self._compare_packages)
         self._change(self._refresh(paths), began)
+
+    def _look_again(self) -> None:
+        """Look when the watcher wants to be asked, though its descriptor may not be readable."""
+        if (seconds := self._watcher.again_in) is not None:
+            self._later("look", seconds, self._look)
+
+    def _look_again(self) -> None:
+        """Look when the watcher wants to be asked, though its descriptor may not be readable."""
+        if (seconds := self._watcher.again_in) is not None:
+            self._events.call_later("look", seconds, self._look)
 
     def reload(self, paths: set[Path], answer: Callable[[Outcome], None]) -> None:
         """Take notice of changed files, and answer when their effect is known."""
@@ -242,7 +258,7 @@ class Supervisor:
         """Read the files again; return those that have changed."""
         changed = self._sources.refresh(paths)
         if not self._sources.is_complete:
-            self._events.call_later("look", _UNFINISHED, self._look)
+            self._events.call_later("unfinished", _UNFINISHED, self._look)
         return changed
 
     def _compare_packages(self) -> None:
@@ -539,7 +555,14 @@ def _ended(code: int) -> Failure:
 
 
 def _load_environment(env_file: Path | None) -> None:
-    if env_file is not None and env_file.exists():
+    if env_file is None:
+        return
+    try:
+        text = read_environment_file(env_file)
+    except OSError as error:
+        report.log(f"--env-file {report.name(env_file)} cannot be read: {error.strerror}; it is left out")
+        return
+    if text is not None:
         from dotenv import load_dotenv  # noqa: PLC0415 - not everybody has it
 
-        load_dotenv(env_file)
+        load_dotenv(stream=io.StringIO(text))

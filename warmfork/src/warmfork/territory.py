@@ -7,7 +7,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-from warmfork.watcher import is_skipped
+from warmfork.folders import is_skipped
 
 # Python's own modules, installed packages, and this package itself, which may lie in a reload folder or above one.
 _LIBRARIES = (

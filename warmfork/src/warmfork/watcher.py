@@ -30,7 +30,7 @@ from warmfork.inotify import (
     OVERFLOW,
     WatchError,
 )
-from warmfork.report import report as report_on_terminal
+from warmfork.report import log
 from warmfork.watches import Change, Extent, Watches
 
 __all__ = ["WatchError", "Watcher"]
@@ -54,7 +54,7 @@ class Watcher:
         self,
         trees: list[Path],
         folders: list[Path] | None = None,
-        report: Callable[[str], None] = report_on_terminal,
+        report: Callable[[str], None] = log,
     ) -> None:
         """Begin to watch. Raises WatchError."""
         self._watches = Watches(report)
