@@ -6,6 +6,7 @@ import os
 import select
 import stat
 import time
+from collections.abc import Container
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,7 +26,7 @@ def read_whole(path: Path) -> bytes:
     before its event is there. Where there are no leases, as on network file systems, the file is read as it is.
     The calling process must ignore SIGIO, by which the kernel tells that somebody waits.
     """
-    with _open_regular(path) as file:
+    with _open(path) as file:
         try:
             fcntl.fcntl(file.fileno(), fcntl.F_SETLEASE, fcntl.F_RDLCK)
         except BlockingIOError:
@@ -37,7 +38,7 @@ def read_whole(path: Path) -> bytes:
 
 def read_as_it_is(path: Path) -> bytes:
     """Return the content of a regular file, even if somebody writes to it. Raises OSError."""
-    with _open_regular(path) as file:
+    with _open(path) as file:
         return file.read()
 
 
@@ -47,29 +48,22 @@ def read_environment_file(path: Path) -> str | None:
     None when there is none. Raises OSError, also when nobody fills the pipe in time.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with _open(path, {stat.S_IFREG, stat.S_IFIFO}) as file:
+            is_pipe = stat.S_ISFIFO(os.fstat(file.fileno()).st_mode)
+            content = _read_pipe(file.fileno()) if is_pipe else file.read()
     except FileNotFoundError:
         return None
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
-        mode = os.fstat(descriptor).st_mode
-        if stat.S_ISFIFO(mode):
-            content = _read_pipe(descriptor)
-        elif stat.S_ISREG(mode):
-            content = file.readall()
-        else:
-            raise OSError(errno.EINVAL, "it is no regular file")
     # Bytes that are not UTF-8 reach the environment as they are.
     return content.decode(errors="surrogateescape")
 
 
-def _open_regular(path: Path) -> BinaryIO:
+def _open(path: Path, kinds: Container[int] = (stat.S_IFREG,)) -> BinaryIO:
     # Not blocking: opening a named pipe would wait for its writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    file = os.fdopen(descriptor, "rb")
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        file.close()
+    if stat.S_IFMT(os.fstat(descriptor).st_mode) not in kinds:
+        os.close(descriptor)
         raise OSError(errno.EINVAL, "it is no regular file", str(path))
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def _read_pipe(descriptor: int) -> bytes:
