@@ -1,5 +1,6 @@
 """A checkout of another branch is one change."""
 
+import copy
 import os
 import random
 import subprocess
@@ -73,4 +74,27 @@ def test_many_files_at_once(lattice: Project, serve: Serve) -> None:
     for number in range(1, 11):
         set_values(lattice, number - 1, number)
         until_values(server, number)
+    assert server.reports("not reloaded") == []
+
+
+def test_slow_checkout_in_a_linked_worktree(lattice: Project, serve: Serve) -> None:
+    """As with large files (LFS), which a filter fetches one by one; the lock lies in the repository."""
+    lattice.touch(".gitignore")
+    (lattice.directory / ".gitattributes").write_text("*.py filter=slow\n")
+    git(lattice, "init", "--initial-branch", "main")
+    git(lattice, "config", "filter.slow.clean", "cat")
+    git(lattice, "config", "filter.slow.smudge", "sleep 0.1; cat")
+    commit(lattice, "one")
+    git(lattice, "switch", "--create", "other")
+    set_values(lattice, 0, 1)
+    commit(lattice, "another")
+    linked = copy.copy(lattice)
+    linked.directory = lattice.directory.parent / "linked"
+    git(lattice, "worktree", "add", "-b", "third", str(linked.directory), "main")
+
+    server = serve(linked)
+    for reload, (branch, number) in enumerate((("other", 1), ("third", 0)), start=1):
+        git(linked, "switch", *(("--detach",) if branch == "other" else ()), branch)
+        until_values(server, number)
+        server.until_reloads(reload)
     assert server.reports("not reloaded") == []
