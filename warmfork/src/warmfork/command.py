@@ -25,8 +25,8 @@ _PATH = click.Path(path_type=Path)
 _OPTIONS = [
     click.Option(["--env-file"], type=_PATH, help="File with variables; it may come, change and go"),
     click.Option(["--reload-dir"], multiple=True, type=_PATH, help="Folder with the application's code [default: .]"),
-    click.Option(["--reload-include"], multiple=True, help="Further names of files that cause a reload, as a pattern"),
-    click.Option(["--reload-exclude"], multiple=True, help="Names of files that do not, as a pattern"),
+    click.Option(["--reload-include"], multiple=True, help="Further files that cause a reload, as a pattern of names or paths"),
+    click.Option(["--reload-exclude"], multiple=True, help="Files and folders that do not, as a pattern"),
     click.Option(["--listen"], multiple=True, metavar="NAME=HOST:PORT",
                  help="A further socket, passed to the application as systemd does"),
     click.Option(["--preload"], multiple=True, metavar="MODULE", help="Import this into the parent as well"),
