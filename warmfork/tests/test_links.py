@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from sample_project import Project, atomically
 from warmfork.sources import Sources
 from warmfork.watcher import Watcher
+from warmfork_server import Serve
 from watched_tree import beside, save
 
 
@@ -124,3 +126,34 @@ def test_file_is_written_to_by_another_name(tree: Path) -> None:
     assert other in watcher.read()
     save(outside)
     assert watcher.read() == set()
+
+
+# --- with a server
+
+
+def test_linked_package_is_served(tiny: Project, serve: Serve) -> None:
+    shared = tiny.directory / "shared"
+    shared.mkdir()
+    (shared / "value.py").write_text("VALUE = 1\n")
+    tiny.path("shared").symlink_to("../shared")
+    tiny.write("version.py", "from tiny.shared.value import VALUE as VERSION\n")
+    server = serve(tiny)
+    for number in (2, 3):
+        atomically(shared / "value.py", f"VALUE = {number}\n")
+        server.until_text(str(number))
+    assert server.reloaded_files() == ["tiny/shared/value.py"] * 2
+
+
+def test_module_is_known_by_a_path_through_a_link(tree: Path) -> None:
+    """As where PYTHONPATH holds a link to the project."""
+    (tree.parent / "linked").symlink_to(tree)
+    (tree / "linked.py").symlink_to("main.py")
+    (tree / ".hidden").mkdir()
+    sources = Sources([tree], [], (), ())
+    assert sources.is_below(tree.parent / "linked" / "main.py")
+    assert not sources.is_below(tree.parent / "linked" / ".hidden" / "main.py")
+    assert not sources.is_below(tree.parent / "main.py")
+    assert sources.get(tree.parent / "linked" / "main.py") == sources.get(tree / "main.py") is not None
+    linked = sources.get(tree / "linked.py")
+    assert linked is not None
+    assert linked.path == tree / "linked.py"

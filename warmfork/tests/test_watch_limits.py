@@ -2,13 +2,49 @@
 
 import errno
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
+from sample_project import Project
 from warmfork.inotify import Inotify
 from warmfork.watcher import Watcher
+from warmfork_server import Serve
 from watched_tree import save, told_until
+
+LIMITED = """
+import errno, sys
+from warmfork import command
+from warmfork.inotify import Inotify
+
+add_folder = Inotify.add_folder
+
+def add(self, folder):
+    if str(folder).endswith("limited"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    return add_folder(self, folder)
+
+Inotify.add_folder = add
+if __name__ == "__main__":
+    command.main(sys.argv[3:])
+"""
+
+
+def test_server_goes_on_when_watches_run_out(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, prefix=(sys.executable, "-c", LIMITED))
+    tiny.path("limited").mkdir()
+    tiny.path("limited/__init__.py").touch()
+    server.until_reported("^no inotify watch is left; raise the limit: sysctl ")
+    tiny.replace("version.py", "VERSION = 0", "VERSION = 1")
+    server.until_text("1")
+    tiny.write("limited/value.py", "VALUE = 2\n")
+    server.until("the new file is reported", lambda: "tiny/limited/value.py" in server.reloaded_files())
+    tiny.write("version.py", "from tiny.limited.value import VALUE as VERSION\n")
+    server.until_text("2")
+    tiny.write("limited/value.py", "VALUE = 3\n")
+    server.until_text("3")
+    assert len(server.reports("sysctl")) == 1
 
 
 def limit_watches(monkeypatch: pytest.MonkeyPatch, maximum: int) -> list[int]:
