@@ -239,11 +239,6 @@ class Supervisor:
     def _look_again(self) -> None:
         """Look when the watcher wants to be asked, though its descriptor may not be readable."""
         if (seconds := self._watcher.again_in) is not None:
-            self._later("look", seconds, self._look)
-
-    def _look_again(self) -> None:
-        """Look when the watcher wants to be asked, though its descriptor may not be readable."""
-        if (seconds := self._watcher.again_in) is not None:
             self._events.call_later("look", seconds, self._look)
 
     def reload(self, paths: set[Path], answer: Callable[[Outcome], None]) -> None:
