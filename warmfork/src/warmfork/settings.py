@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from warmfork.options import mistakes
+
 # File names that cause a reload beside *.py.
 INCLUDES = (".env*",)
 
@@ -53,5 +55,7 @@ class Settings:
         for folder in self.reload_dirs:
             if not folder.is_dir():
                 raise SettingsError(f"--reload-dir {folder} is no folder")
+        for mistake in mistakes(self.uvicorn):
+            raise SettingsError(mistake)
         if self.status_path and not self.status_path.startswith("/"):
             raise SettingsError(f"--status-path {self.status_path} does not start with a slash")
