@@ -20,6 +20,7 @@ from warmfork.forking import Forking
 from warmfork.graph import Graph, libraries
 from warmfork.loader import Importer
 from warmfork.memory import memory_file
+from warmfork.options import imported_late
 from warmfork.packages import Packages, site_folders
 from warmfork.patterns import included_folders
 from warmfork.policy import Change, Known, Way, decide
@@ -139,7 +140,8 @@ class Supervisor:
         if self._settings.control:
             self._control = Control(self._settings.control, self._sources.trees, self)
         roots = [Path(entry).resolve() for entry in sys.path]
-        self._preload([*SERVER, *libraries(self._entry, self._sources, roots), *self._settings.preload])
+        server = [*SERVER, *imported_late(self._settings.uvicorn)]
+        self._preload([*server, *libraries(self._entry, self._sources, roots), *self._settings.preload])
         self._follow_libraries()
         # Children of a former parent may have ended meanwhile.
         self._processes.reap(self._on_exit)
