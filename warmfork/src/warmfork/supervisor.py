@@ -225,6 +225,10 @@ class Supervisor:
         """Stop doing so."""
         self._events.unwatch(descriptor)
 
+    def later(self, key: object, seconds: float, action: Callable[[], None]) -> None:
+        """Call once in so many seconds; under the same key only the last request counts."""
+        self._events.call_later(key, seconds, action)
+
     # --- changes
 
     def _look(self) -> None:
