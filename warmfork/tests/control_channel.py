@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from http_connection import PATIENCE
+from warmfork.control_stream import PROTOCOL
 
 TOKEN = "one run of a sender, " + "0" * 32
 
@@ -20,6 +21,7 @@ class ControlChannel:
         self._socket.settimeout(PATIENCE)
         self._socket.connect(str(path))
         self._reader = self._socket.makefile("rb")
+        self.events: list[dict[str, Any]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -38,11 +40,24 @@ class ControlChannel:
 
     def reply(self) -> dict[str, Any]:
         """Return the next reply. Raises ConnectionError when the stream has ended."""
+        while "event" in (message := self._message()):
+            self.events.append(message)
+        return message
+
+    def event(self) -> dict[str, Any]:
+        """Return what was told unasked, the oldest first. Raises ConnectionError when the stream has ended."""
+        while not self.events:
+            message = self._message()
+            assert "event" in message, message
+            self.events.append(message)
+        return self.events.pop(0)
+
+    def _message(self) -> dict[str, Any]:
         line = self._reader.readline()
         if not line.endswith(b"\n"):
             raise ConnectionError(f"the stream ended after {line!r}")
-        reply: dict[str, Any] = json.loads(line)
-        return reply
+        message: dict[str, Any] = json.loads(line)
+        return message
 
     def ask(self, **request: object) -> dict[str, Any]:
         """Send one request and return the next reply."""
@@ -50,7 +65,7 @@ class ControlChannel:
         return self.reply()
 
     def hello(self, token: str = TOKEN) -> dict[str, Any]:
-        return self.ask(op="hello", protocol=1, token=token)
+        return self.ask(op="hello", protocol=PROTOCOL, token=token)
 
     def apply(self, *changes: dict[str, Any], number: int = 1) -> dict[str, Any]:
         return self.ask(op="apply", id=number, changes=changes)

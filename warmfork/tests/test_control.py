@@ -56,7 +56,7 @@ def test_change_is_served_when_the_reply_comes(tiny: Project, server: Server, ch
     for number in range(1, 11):
         reply = channel.apply(version(tiny, number), number=number)
         assert reply.pop("milliseconds") > 0
-        assert reply == {"id": number, "ok": True, "outcome": "reloaded", "error": None}
+        assert reply == {"id": number, "ok": True, "outcome": "reloaded", "error": None, "written": 1}
         assert server.text() == str(number)
         assert tiny.path("version.py").read_text() == f"VERSION = {number}\n"
     server.until_reloads(10)
@@ -72,7 +72,7 @@ def test_no_request_fails(tiny: Project, server: Server, channel: ControlChannel
 def test_unchanged_content(tiny: Project, server: Server, channel: ControlChannel) -> None:
     generation = server.status()["generation"]
     reply = channel.apply(written(tiny.path("version.py"), tiny.path("version.py").read_text()))
-    assert (reply["ok"], reply["outcome"], reply["error"]) == (True, "unchanged", None)
+    assert (reply["ok"], reply["outcome"], reply["error"], reply["written"]) == (True, "unchanged", None, 0)
     assert server.status()["generation"] == generation
 
 
@@ -137,6 +137,20 @@ def apply_line(number: int, *changes: dict[str, Any]) -> bytes:
     return json.dumps({"op": "apply", "id": number, "changes": changes}).encode() + b"\n"
 
 
+def test_content_that_came_by_another_way_is_served_when_the_reply_comes(
+    tiny: Project, server: Server, channel: ControlChannel
+) -> None:
+    slow = "from pathlib import Path\nPath('importing').touch()\nwhile not Path('go').exists(): pass\nVERSION = 1\n"
+    tiny.write("version.py", slow)
+    server.until("the new code is being imported", lambda: tiny.exists("importing"))
+    channel.send(apply_line(1, written(tiny.path("version.py"), slow)))
+    assert channel.ask(op="status", id=2)["id"] == 2
+    tiny.touch("go")
+    reply = channel.reply()
+    assert (reply["id"], reply["outcome"], reply["written"]) == (1, "reloaded", 0)
+    assert server.text() == "1"
+
+
 def test_many_changes_at_once(tiny: Project, server: Server, channel: ControlChannel) -> None:
     channel.send(b"".join(apply_line(number, version(tiny, number)) for number in range(1, 21)))
     replies = [channel.reply() for _ in range(20)]
@@ -161,10 +175,10 @@ def test_status(tiny: Project, server: Server, channel: ControlChannel) -> None:
 
 
 STRANGERS: tuple[tuple[dict[str, Any], str], ...] = (
-    ({"op": "hello", "protocol": 1, "token": "short"}, "token"),
-    ({"op": "hello", "protocol": 1}, "token"),
-    ({"op": "hello", "protocol": 1, "token": 10**40}, "token"),
-    ({"op": "hello", "protocol": 2, "token": TOKEN}, "protocol"),
+    ({"op": "hello", "protocol": 2, "token": "short"}, "token"),
+    ({"op": "hello", "protocol": 2}, "token"),
+    ({"op": "hello", "protocol": 2, "token": 10**40}, "token"),
+    ({"op": "hello", "protocol": 1, "token": TOKEN}, "this is protocol 2, the sender speaks 1;"),
     ({"op": "hello", "token": TOKEN}, "protocol"),
     ({"op": "apply", "id": 1, "changes": []}, "hello"),
     ({"op": "status"}, "hello"),
@@ -213,10 +227,28 @@ REFUSED_PATHS = (
     "tiny/version.py",
     "version.py",
     "",
-    "{package}/linked.py",
     "{package}/linked/main.py",
     "{package}/nul\0.py",
 )
+
+
+def test_link_is_replaced_and_deleted_itself(tiny: Project, server: Server, channel: ControlChannel) -> None:
+    outside = tiny.directory / "outside.py"
+    outside.write_text("VERSION = 7\n")
+    version_file = tiny.path("version.py")
+    version_file.unlink()
+    version_file.symlink_to(outside)
+    server.until_text("7")
+    assert channel.apply(version(tiny, 8))["outcome"] == "reloaded"
+    assert (version_file.is_symlink(), server.text(), outside.read_text()) == (False, "8", "VERSION = 7\n")
+    tiny.write("number.py", "VERSION = 9\n")
+    reply = channel.apply({"path": str(version_file), "link": "number.py"})
+    assert (reply["outcome"], reply["written"]) == ("reloaded", 1)
+    assert (str(version_file.readlink()), server.text()) == ("number.py", "9")
+    tiny.write("number.py", "VERSION = 10\n")
+    server.until_text("10")
+    channel.apply(deleted(version_file))
+    assert (version_file.is_symlink(), tiny.exists("tiny/number.py")) == (False, True)
 
 
 @pytest.mark.parametrize("delete", (False, True), ids=("write", "delete"))
@@ -227,7 +259,6 @@ def test_path_is_refused(
     outside.mkdir()
     (outside / "main.py").write_text("before")
     (tiny.directory / "outside.py").write_text("before")
-    tiny.path("linked.py").symlink_to(outside / "main.py")
     tiny.path("linked").symlink_to(outside)
     for target in REFUSED_PATHS:
         with subtests.test(target=target):
@@ -270,6 +301,9 @@ MALFORMED_CHANGES: tuple[Any, ...] = (
     [{"path": "{file}", "content": 7}],
     [{"path": "{file}", "deleted": False}],
     [{"path": "{file}", "deleted": "yes"}],
+    [{"path": "{file}", "link": ""}],
+    [{"path": "{file}", "link": 7}],
+    [{"path": "{file}\ud800", "content": ""}],
 )
 
 
@@ -297,7 +331,7 @@ GARBAGE = (
     b"[" * 100_000 + b"\n",
     b'{"op": "none"}\n',
     b'{"op": ["hello"]}\n',
-    b'{"op": "hello", "protocol": 1, "token": "' + b"\\ud800" * 40 + b'"}\n',
+    b'{"op": "hello", "protocol": 2, "token": "' + b"\\ud800" * 40 + b'"}\n',
     b'{"op": "apply", "id": NaN, "changes": []}\n',
 )
 
@@ -452,7 +486,7 @@ def test_socket_is_gone_after_the_end(server: Server, path: Path) -> None:
 
 
 def test_relay(tiny: Project, server: Server, path: Path) -> None:
-    lines = b'{"op": "hello", "protocol": 1, "token": "%s"}\n' % TOKEN.encode() + apply_line(1, version(tiny, 1))
+    lines = b'{"op": "hello", "protocol": 2, "token": "%s"}\n' % TOKEN.encode() + apply_line(1, version(tiny, 1))
     with subprocess.Popen(
         [sys.executable, "-m", "warmfork.relay", str(path)],
         env={"PYTHONPATH": str(SOURCE)},
@@ -480,7 +514,7 @@ def test_relay_ends_with_the_server(server: Server, path: Path) -> None:
     ) as relay:
         assert relay.stdin is not None
         assert relay.stdout is not None
-        relay.stdin.write(b'{"op": "hello", "protocol": 1, "token": "%s"}\n' % TOKEN.encode())
+        relay.stdin.write(b'{"op": "hello", "protocol": 2, "token": "%s"}\n' % TOKEN.encode())
         relay.stdin.flush()
         assert b'"ok": true' in relay.stdout.readline()
         server.stop()

@@ -31,6 +31,9 @@ class IdleReloader:
     def unwatch(self, descriptor: int) -> None:
         pass
 
+    def later(self, key: object, seconds: float, action: Callable[[], None]) -> None:
+        pass
+
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:

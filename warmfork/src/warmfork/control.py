@@ -1,12 +1,11 @@
 """Takes changed files from a stream, for a sender that is faster than whatever else copies them.
 
 Another tool may deliver the same files later. Equal content is no change. An older content that arrives after a newer
-one is recognised, because the digests of what was sent are remembered, and the newest is put back.
+one is recognised, because the digests of what was sent are remembered, and the newest is put back. What else becomes
+of a file is told to the sender, as a digest, so that it can send again what should not be so.
 """
 
 import base64
-import contextlib
-import hashlib
 import json
 import os
 import signal
@@ -17,20 +16,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from warmfork.reading import BeingWrittenError, read_whole
+from warmfork.contents import MAXIMUM_BYTES, Content, Digest, Link, digest, digest_at, listing
+from warmfork.control_stream import ControlStream, RefusalError
+from warmfork.reading import BeingWrittenError
+from warmfork.replacing import NotReplacedError, replace_all
 from warmfork.settings import SettingsError
 
-PROTOCOL = 1
 _SHORTEST_TOKEN = 32
-_MAXIMUM_FILE = 1 << 20
-_MAXIMUM_LINE = 64 << 20
 # Contents of one file that are remembered.
 _MEMORY = 32
-_GONE = b""
-
-
-class RefusalError(Exception):
-    """A request is not granted; the text says why."""
+# Bytes of digests in one line, for a line must fit into a socket's buffer.
+_PAGE = 1 << 16
+# Seconds in which changes of others are gathered for one report: a tool that replaces a file makes two of it.
+_GATHERING = 0.05
+# Seconds; a file that somebody has had open for writing for so long is taken as it is.
+_LONGEST_WRITE = 1.0
 
 
 class Reloader(Protocol):
@@ -48,6 +48,9 @@ class Reloader(Protocol):
     def unwatch(self, descriptor: int) -> None:
         """Stop doing so."""
 
+    def later(self, key: object, seconds: float, action: Callable[[], None]) -> None:
+        """Do it once in so many seconds; under the same key only the last request counts."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -61,28 +64,30 @@ class Outcome:
 class _Delivery:
     """What was sent for one file: its newest content, None when it was deleted, and digests, the newest last."""
 
-    content: bytes | None = None
-    digests: list[bytes] = field(default_factory=list)
+    content: Content = None
+    digests: list[Digest | None] = field(default_factory=list)
 
-    def remember(self, content: bytes | None) -> None:
-        digest = _digest(content)
-        self.content = content
-        self.digests = [*[known for known in self.digests if known != digest][-_MEMORY:], digest]
+    def remember(self, found: Digest | None) -> None:
+        self.digests = [*[known for known in self.digests if known != found][-_MEMORY:], found]
 
 
 class Control:
     """The listening socket, and the one sender that may be connected."""
 
     def __init__(self, path: Path, roots: list[Path], reloader: Reloader) -> None:
-        """Listen at the path, with access for this user alone. Raises SettingsError."""
-        # By which the kernel tells that somebody waits for the end of a read.
+        """Listen at the path, with access for this user alone. Raises SettingsError.
+
+        From now on this process ignores SIGIO.
+        """
         signal.signal(signal.SIGIO, signal.SIG_IGN)
         self.path = path
         self._roots = roots
         self._reloader = reloader
         self._deliveries: dict[Path, _Delivery] = {}
+        # What others have changed and the sender has not been told yet, and since when.
+        self._foreign: dict[Path, float] = {}
         self._token: str | None = None
-        self._streams: set[_Stream] = set()
+        self._streams: set[ControlStream] = set()
         self._listener = _listen(path)
         reloader.watch(self._listener.fileno(), self._accept)
 
@@ -94,26 +99,70 @@ class Control:
         self._listener.close()
         self.path.unlink(missing_ok=True)
 
+    # --- what others change
+
     def put_back(self, paths: Iterable[Path], is_being_written: Callable[[Path], bool]) -> None:
-        """Restore the newest content of files that somebody has overwritten with an older one that was sent before."""
+        """Restore the newest content of files that somebody has overwritten with an older one that was sent before.
+
+        What else has changed, the sender is told shortly after.
+        """
         for path in paths:
-            delivery = self._deliveries.get(path)
-            if delivery is None:
-                continue
-            try:
-                found = _digest(_read(path))
-            except BeingWrittenError:
-                # The end of that will be told.
-                continue
-            if found == delivery.digests[-1]:
-                continue
-            if found in delivery.digests:
-                _write(path, delivery.content)
-            elif not is_being_written(path):
+            if path in self._deliveries and self._is_as_sent(path, is_being_written):
+                self._foreign.pop(path, None)
+            elif self._token and any(root in {path, *path.parents} for root in self._roots):
+                self._tell_later(path)
+
+    def _is_as_sent(self, path: Path, is_being_written: Callable[[Path], bool]) -> bool:
+        """Tell whether the file is as it was sent last, after putting that back over an older content."""
+        delivery = self._deliveries[path]
+        try:
+            found = digest_at(path)
+        except BeingWrittenError:
+            return False
+        if found == delivery.digests[-1]:
+            return True
+        if found not in delivery.digests:
+            if not is_being_written(path):
                 # Neither old nor ours: somebody has saved this file by another way.
                 del self._deliveries[path]
+            return False
+        try:
+            replace_all({path: delivery.content})
+        except NotReplacedError:
+            return False
+        return True
 
-    def claim(self, stream: "_Stream", token: object) -> dict[str, Any]:
+    def _tell_later(self, path: Path) -> None:
+        if not self._foreign:
+            self._reloader.later("report", _GATHERING, self._report)
+        self._foreign.setdefault(path, time.monotonic())
+
+    def _report(self) -> None:
+        """Tell the sender what became of the files that others have changed."""
+        foreign, self._foreign = self._foreign, {}
+        files: dict[str, Digest | None] = {}
+        folders: set[str] = set()
+        for path, since in foreign.items():
+            if path in self._deliveries and self._is_as_sent(path, lambda _: False):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                folders.add(str(path))
+                continue
+            try:
+                files[str(path)] = digest_at(path, at_once=time.monotonic() - since > _LONGEST_WRITE)
+            except BeingWrittenError:
+                self._tell_later(path)
+                self._foreign[path] = since
+        if len(json.dumps([files, *folders])) > _PAGE:
+            files, folders = {}, set(map(str, self._roots))
+        if files or folders:
+            for stream in list(self._streams):
+                if stream.is_admitted:
+                    stream.say({"event": "digests", "files": files, "stale": sorted(folders)})
+
+    # --- what a sender asks for
+
+    def claim(self, stream: ControlStream, token: object) -> dict[str, Any]:
         """Let a sender in, unless another one is connected."""
         if not isinstance(token, str) or len(token) < _SHORTEST_TOKEN:
             raise RefusalError(f"the token has fewer than {_SHORTEST_TOKEN} characters")
@@ -121,150 +170,108 @@ class Control:
             raise RefusalError("another sender is connected")
         self._token = token
         stream.is_admitted = True
-        return {"ok": True, "roots": [str(root) for root in self._roots], **self._reloader.describe()}
+        return {"roots": [str(root) for root in self._roots], **self._reloader.describe()}
 
-    def apply(self, changes: object, answer: Callable[[Outcome], None]) -> None:
-        """Write the files, all or none, and reload."""
+    def apply(self, changes: object, answer: Callable[[dict[str, Any]], None]) -> None:
+        """Write the files, all or none, and reload. Answers with the outcome and the number of files that differed."""
         if not isinstance(changes, list) or not changes:
             raise RefusalError("there are no changes")
         contents = dict(self._check(change) for change in changes)
+        before = {path: digest_at(path, at_once=True) for path in contents}
+        try:
+            replace_all(contents)
+        except NotReplacedError as error:
+            raise RefusalError(str(error)) from error
         for path, content in contents.items():
             delivery = self._deliveries.setdefault(path, _Delivery())
             if not delivery.digests:
-                # What the file holds now may arrive once more, too.
-                with contextlib.suppress(BeingWrittenError):
-                    delivery.remember(_read(path))
-            delivery.remember(content)
-            try:
-                _write(path, content)
-            except OSError as error:
-                raise RefusalError(f"{path} cannot be written: {error.strerror}") from error
-        self._reloader.reload(set(contents), answer)
+                # What the file held until now may arrive once more, too.
+                delivery.remember(before[path])
+            delivery.content = content
+            delivery.remember(digest(content))
+        written = sum(before[path] != digest(content) for path, content in contents.items())
+        self._reloader.reload(set(contents), lambda outcome: answer({**vars(outcome), "written": written}))
+
+    def digests(self, below: object, after: object) -> dict[str, Any]:
+        """Return the digests of all files below a folder, in their order by name: a page of them, after a file."""
+        if not isinstance(below, str) or not isinstance(after, str):
+            raise RefusalError("below and after are paths")
+        folder = _path(below)
+        self._check_way(folder / "all")
+        files: dict[str, Digest | None] = {}
+        size = 0
+        for name in sorted(name for name in map(str, listing(folder)) if name > after):
+            if size > _PAGE:
+                return {"files": files, "more": True}
+            # As it is: the end of a write that is under way is told by itself.
+            files[name] = digest_at(Path(name), at_once=True)
+            size += len(json.dumps([name, files[name]]))
+        return {"files": files, "more": False}
 
     def describe(self) -> dict[str, Any]:
         """Return the state of all processes."""
-        return {"ok": True, **self._reloader.describe()}
+        return self._reloader.describe()
 
-    def forget(self, stream: "_Stream") -> None:
+    def forget(self, stream: ControlStream) -> None:
         """Note that a stream has ended; after the last one every content is as good as another."""
         self._streams.discard(stream)
         if not any(other.is_admitted for other in self._streams):
             self._token = None
             self._deliveries.clear()
+            self._foreign.clear()
 
     def _accept(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        try:
             connection, _ = self._listener.accept()
-            self._streams.add(_Stream(connection, self, self._reloader))
+        except OSError:  # it has hung up already, or there are too many open files
+            return
+        self._streams.add(ControlStream(connection, self, self._reloader))
 
-    def _check(self, change: object) -> tuple[Path, bytes | None]:
+    def _check(self, change: object) -> tuple[Path, Content]:
         if not isinstance(change, dict) or not isinstance(change.get("path"), str):
             raise RefusalError("a change has no path")
-        if "\0" in change["path"]:
-            raise RefusalError("a path holds a null byte")
-        path = Path(change["path"])
+        path = _path(change["path"])
+        self._check_way(path)
+        # A link is replaced or deleted itself, never what it leads to.
+        if path.is_dir() and not path.is_symlink():
+            raise RefusalError(f"{path} is a folder")
+        return path, _content(path, change)
+
+    def _check_way(self, path: Path) -> None:
+        """Refuse what is not in one of the roots, or only by way of a link."""
         root = next((root for root in self._roots if root in path.parents), None)
         if root is None or ".." in path.parts:
             raise RefusalError(f"{path} is outside the reload directories")
-        between = [path, *path.parents]
+        between = list(path.parents)
         if any(part.is_symlink() for part in between[: between.index(root)]):
-            raise RefusalError(f"{path} is or goes through a symbolic link")
-        if path.is_dir():
-            raise RefusalError(f"{path} is a folder")
-        if change.get("deleted") is True:
-            return path, None
-        try:
-            content = base64.b64decode(change["content"], validate=True)
-        except (KeyError, TypeError, ValueError):
-            raise RefusalError(f"the content of {path} is not base64") from None
-        if len(content) > _MAXIMUM_FILE:
-            raise RefusalError(f"{path} has {len(content)} bytes, {_MAXIMUM_FILE} are allowed")
-        return path, content
+            raise RefusalError(f"{path} goes through a symbolic link")
 
 
-class _Stream:
-    """One connection: a line of JSON in, a line of JSON out."""
+def _path(name: str) -> Path:
+    """Return the path of that name, which need not be text: surrogates stand for other bytes, as os.fsdecode() does."""
+    if "\0" in name:
+        raise RefusalError("a path holds a null byte")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        raise RefusalError("a path is no file name") from None
+    return Path(name)
 
-    def __init__(self, connection: socket.socket, control: Control, reloader: Reloader) -> None:
-        self.is_admitted = False
-        self._connection = connection
-        self._control = control
-        self._reloader = reloader
-        self._received = bytearray()
-        connection.setblocking(False)
-        reloader.watch(connection.fileno(), self._read)
 
-    def close(self) -> None:
-        if self._connection.fileno() < 0:
-            return
-        self._reloader.unwatch(self._connection.fileno())
-        self._connection.close()
-        self._control.forget(self)
-
-    def _read(self) -> None:
-        try:
-            data = self._connection.recv(1 << 20)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self.close()
-            return
-        self._received += data
-        *lines, rest = self._received.split(b"\n")
-        self._received = bytearray(rest)
-        for line in lines:
-            if self._connection.fileno() >= 0:
-                self._handle(bytes(line))
-        if len(rest) > _MAXIMUM_LINE:
-            self._refuse({}, "the line is too long")
-
-    def _handle(self, line: bytes) -> None:
-        began = time.monotonic()
-        request: dict[str, Any] = {}
-        try:
-            request = dict(json.loads(line))
-            self._obey(request, began)
-        except (TypeError, ValueError, RecursionError):
-            self._refuse({}, "refused: a request is a line with a JSON object")
-        except RefusalError as refusal:
-            self._refuse({key: request[key] for key in ("id",) if key in request}, f"refused: {refusal}")
-
-    def _obey(self, request: dict[str, Any], began: float) -> None:
-        operation = request.get("op")
-        if operation == "hello":
-            if request.get("protocol") != PROTOCOL:
-                raise RefusalError(f"this is protocol {PROTOCOL}")
-            self._say(self._control.claim(self, request.get("token")))
-        elif not self.is_admitted:
-            raise RefusalError("say hello first")
-        elif operation == "apply":
-            identifier = request.get("id")
-
-            def answer(outcome: Outcome) -> None:
-                milliseconds = round(1_000 * (time.monotonic() - began), 1)
-                self._say({"id": identifier, "ok": True, "milliseconds": milliseconds, **vars(outcome)})
-
-            self._control.apply(request.get("changes"), answer)
-        elif operation == "status":
-            self._say(self._control.describe())
-        else:
-            raise RefusalError(f"unknown operation {operation!r}")
-
-    def _refuse(self, reference: dict[str, Any], reason: str) -> None:
-        self._say({**reference, "ok": False, "error": reason})
-        if not self.is_admitted:
-            self.close()
-
-    def _say(self, answer: dict[str, Any]) -> None:
-        if self._connection.fileno() < 0:
-            return
-        try:
-            # Answers are short; a sender that does not read them has gone.
-            self._connection.sendall(json.dumps(answer).encode() + b"\n")
-        except OSError:
-            self.close()
+def _content(path: Path, change: dict[str, Any]) -> Content:
+    if change.get("deleted") is True:
+        return None
+    if (target := change.get("link")) is not None:
+        if not isinstance(target, str) or not target:
+            raise RefusalError(f"the link {path} leads nowhere")
+        return Link(str(_path(target)))
+    try:
+        content = base64.b64decode(change["content"], validate=True)
+    except (KeyError, TypeError, ValueError):
+        raise RefusalError(f"the content of {path} is not base64") from None
+    if len(content) > MAXIMUM_BYTES:
+        raise RefusalError(f"{path} has {len(content)} bytes, {MAXIMUM_BYTES} are allowed")
+    return content
 
 
 def _listen(path: Path) -> socket.socket:
@@ -280,28 +287,3 @@ def _listen(path: Path) -> socket.socket:
     listening.listen()
     listening.setblocking(False)
     return listening
-
-
-def _digest(content: bytes | None) -> bytes:
-    return _GONE if content is None else hashlib.sha256(content).digest()
-
-
-def _read(path: Path) -> bytes | None:
-    """Return the content, None where there is none. Raises BeingWrittenError."""
-    try:
-        return read_whole(path)
-    except OSError:
-        return None
-
-
-def _write(path: Path, content: bytes | None) -> None:
-    """Replace the file in one step, keeping its mode; None deletes it."""
-    if content is None:
-        path.unlink(missing_ok=True)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.warmfork")
-    unfinished.write_bytes(content)
-    with contextlib.suppress(FileNotFoundError):
-        unfinished.chmod(path.stat().st_mode & 0o777)
-    unfinished.rename(path)

@@ -21,19 +21,29 @@ class BeingWrittenError(Exception):
 def read_whole(path: Path) -> bytes:
     """Return the content of a regular file that nobody writes to. Raises BeingWrittenError, OSError.
 
-    A read lease (fcntl(2), F_SETLEASE) is refused while the file is open for writing, and whoever opens it for writing
-    meanwhile waits until it is given back. The events of inotify cannot tell that: a file that is opened anew is empty
-    before its event is there. Where there are no leases, as on network file systems, the file is read as it is.
-    The calling process must ignore SIGIO, by which the kernel tells that somebody waits.
+    The calling process must ignore SIGIO, as hold_writers() says.
     """
     with _open(path) as file:
-        try:
-            fcntl.fcntl(file.fileno(), fcntl.F_SETLEASE, fcntl.F_RDLCK)
-        except BlockingIOError:
-            raise BeingWrittenError from None
-        except OSError:  # not ours, or no leases here
-            pass
+        hold_writers(file.fileno())
         return file.read()
+
+
+def hold_writers(descriptor: int) -> None:
+    """Let nobody write to the file until the descriptor is closed. Raises BeingWrittenError when somebody does.
+
+    A read lease (fcntl(2), F_SETLEASE) is refused while the file is open for writing, and whoever opens it for writing
+    meanwhile waits until it is given back. The events of inotify cannot tell that: a file that is opened anew is empty
+    before its event is there. Where there are no leases, as on network file systems and macOS, nobody is held.
+    The calling process must ignore SIGIO, by which the kernel tells that somebody waits.
+    """
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        raise BeingWrittenError from None
+    except OSError:  # not ours, or no leases here
+        pass
 
 
 def read_as_it_is(path: Path) -> bytes:

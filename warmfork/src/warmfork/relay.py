@@ -22,10 +22,13 @@ def relay(path: str) -> int:
                     data = os.read(key.fd, 1 << 16)
                     if not data:
                         return 0
-                    if key.fileobj is connection:
-                        _write(sys.stdout.fileno(), data)
-                    else:
-                        connection.sendall(data)
+                    try:
+                        if key.fileobj is connection:
+                            _write(sys.stdout.fileno(), data)
+                        else:
+                            connection.sendall(data)
+                    except OSError:  # the other side has ended meanwhile
+                        return 0
 
 
 def _write(descriptor: int, data: bytes) -> None:
