@@ -6,6 +6,7 @@ Tilt stays the source of truth: what cannot be delivered here is left to it.
 import argparse
 import asyncio
 import contextlib
+import io
 import logging
 import os
 import secrets
@@ -15,7 +16,7 @@ import sys
 from typing import NoReturn
 
 from fastlane import saves
-from fastlane.changes import Sync
+from fastlane.checkout import Checkout, Sync
 from fastlane.lane import Lane
 from fastlane.pods import Cluster
 from fastlane.trouble import keep_trying
@@ -26,6 +27,11 @@ _TOKEN_BYTES = 32
 def main() -> None:
     """Run until SIGTERM or SIGINT comes, or nobody is left who reads what this prints."""
     arguments = _arguments()
+    # A file's name need not be text.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    # How the kernel tells that somebody waits to write a file that is being read; see warmfork.reading.
+    signal.signal(signal.SIGIO, signal.SIG_IGN)
     logging.basicConfig(format="fast lane: %(message)s", level=logging.INFO, stream=sys.stdout)
     asyncio.run(_run(arguments))
 
@@ -71,12 +77,13 @@ async def _follow(arguments: argparse.Namespace) -> NoReturn:
     kubectl = ["kubectl", *(["--context", arguments.context] if arguments.context else [])]
     cluster = Cluster(kubectl, arguments.namespace, arguments.selector, arguments.container)
     relay = ["python", "-m", "warmfork.relay", arguments.control]
+    checkout = Checkout(arguments.sync)
     async with asyncio.TaskGroup() as tasks:
-        lane = Lane(tasks, lambda pod: cluster.execution(pod, relay), secrets.token_hex(_TOKEN_BYTES))
+        lane = Lane(tasks, lambda pod: cluster.execution(pod, relay), secrets.token_hex(_TOKEN_BYTES), checkout)
         files = keep_trying(
             ", ".join(sync.name(sync.folder) for sync in arguments.sync),
             "watched",
-            lambda works: saves.follow(arguments.sync, lane.deliver, works),
+            lambda works: saves.follow(checkout, lane.deliver, works),
         )
         tasks.create_task(files)
         await keep_trying(

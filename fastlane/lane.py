@@ -4,54 +4,75 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
 
-from fastlane.changes import Batch
+from fastlane.checkout import Batch, Checkout, summary
 from fastlane.pods import Pod
+from fastlane.reconciler import Reconciler
 from fastlane.stream import Reply, Stream
 from fastlane.trouble import keep_trying
 
-# So many names stand in a line; of more, the first and their number.
-_NAMES = 3
 _SERVED = {"reloaded", "unchanged"}
 
 _logger = logging.getLogger(__name__)
 
 
+class _Replica:
+    """One pod: the stream to it, and what keeps it equal."""
+
+    def __init__(self, name: str, command: Sequence[str], token: str, checkout: Checkout) -> None:
+        self._name = name
+        self.stream = Stream(command, token)
+        self.reconciler = Reconciler(name, checkout, self.stream)
+
+    async def run(self) -> NoReturn:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.reconciler.run())
+            await keep_trying(self._name, "connected", self._connect)
+
+    async def _connect(self, works: Callable[[], None]) -> NoReturn:
+        def begin() -> None:
+            works()
+            self.reconciler.compare_all()
+
+        await self.stream.connect(begin, self.reconciler.take_report)
+
+
 class Lane:
     """The streams to the pods that run at present."""
 
-    def __init__(self, tasks: asyncio.TaskGroup, connection: Callable[[Pod], Sequence[str]], token: str) -> None:
+    def __init__(
+        self, tasks: asyncio.TaskGroup, connection: Callable[[Pod], Sequence[str]], token: str, checkout: Checkout
+    ) -> None:
         """connection: the command that connects its standard streams to the pod's control channel."""
         self._tasks = tasks
         self._connection = connection
         self._token = token
-        self._streams: dict[Pod, Stream] = {}
-        self._connecting: dict[Pod, asyncio.Task[None]] = {}
+        self._checkout = checkout
+        self._replicas: dict[Pod, _Replica] = {}
+        self._running: dict[Pod, asyncio.Task[None]] = {}
 
     def update(self, pods: frozenset[Pod]) -> None:
         """Open streams to pods that have come, close those of pods that have gone."""
-        for pod in self._streams.keys() - pods:
-            del self._streams[pod]
-            self._connecting.pop(pod).cancel()
-        for pod in pods - self._streams.keys():
-            self._streams[pod] = Stream(self._connection(pod), self._token)
-            attempts = keep_trying(pod.name, "connected", self._streams[pod].connect)
-            self._connecting[pod] = self._tasks.create_task(attempts)
+        for pod in self._replicas.keys() - pods:
+            del self._replicas[pod]
+            self._running.pop(pod).cancel()
+        for pod in pods - self._replicas.keys():
+            self._replicas[pod] = _Replica(pod.name, self._connection(pod), self._token, self._checkout)
+            self._running[pod] = self._tasks.create_task(self._replicas[pod].run())
 
     def deliver(self, batch: Batch, since: float) -> None:
         """Send the batch to every pod now; log later what became of it. since: the loop's time of the save."""
-        replies = {pod: stream.send(batch) for pod, stream in self._streams.items()}
+        for replica in self._replicas.values():
+            replica.reconciler.forget(batch.paths)
+        replies = {pod: replica.stream.send(batch) for pod, replica in self._replicas.items()}
         self._tasks.create_task(_report(batch, since, replies))
 
 
 async def _report(batch: Batch, since: float, awaited: Mapping[Pod, asyncio.Future[Reply]]) -> None:
     replies = {pod: await reply for pod, reply in awaited.items()}
     milliseconds = (asyncio.get_running_loop().time() - since) * 1000
-    _logger.info("%s: %s", _summary(batch.names), _outcome(replies, milliseconds))
-
-
-def _summary(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= _NAMES else f"{names[0]} and {len(names) - 1} more"
+    _logger.info("%s: %s", summary(batch.names), _outcome(replies, milliseconds))
 
 
 def _outcome(replies: Mapping[Pod, Reply], milliseconds: float) -> str:

@@ -3,33 +3,38 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NoReturn
 
-from fastlane.changes import Batch, Changes, Sync
+from fastlane.changes import Changes
+from fastlane.checkout import Batch, Checkout
 from fastlane.trouble import Trouble
 from warmfork.watcher import Watcher, WatchError
 
 # Seconds in which a file that has gone may come back: some editors, vim among them, move it away and write it anew.
-_ABSENCE = 0.1
+ABSENCE = 0.1
+# Seconds until a file that somebody was writing is looked at again: its end may have been told already.
+_UNFINISHED = 0.02
 
 
-async def follow(syncs: Sequence[Sync], deliver: Callable[[Batch, float], None], works: Callable[[], None]) -> NoReturn:
-    """Call `deliver` with each change of the folders, and with the loop's time when it came. Raises Trouble."""
+async def follow(checkout: Checkout, deliver: Callable[[Batch, float], None], works: Callable[[], None]) -> NoReturn:
+    """Call `deliver` with each change of the checkout, and with the loop's time when it came. Raises Trouble."""
     loop = asyncio.get_running_loop()
-    folders = [sync.folder for sync in syncs]
     try:
-        with contextlib.closing(Watcher(folders)) as watcher:
-            changes = Changes(syncs)
+        with contextlib.closing(Watcher(checkout.folders)) as watcher:
+            changes = Changes(checkout)
             works()
+            since = loop.time()
             while True:
-                await _is_readable(watcher)
-                since = loop.time()
-                paths = changes.concerned(watcher.read())
+                is_complete = changes.is_complete
+                await _is_readable(watcher, None if is_complete else loop.time() + _UNFINISHED)
+                if is_complete:
+                    since = loop.time()
+                paths = checkout.concerned(watcher.read())
                 while paths and not any(map(os.path.lexists, paths)):
-                    if not await _is_readable(watcher, since + _ABSENCE):
+                    if not await _is_readable(watcher, since + ABSENCE):
                         break
-                    paths |= changes.concerned(watcher.read())
+                    paths |= checkout.concerned(watcher.read())
                 if batch := changes.take(paths):
                     deliver(batch, since)
     except WatchError as error:

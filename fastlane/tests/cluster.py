@@ -8,15 +8,22 @@ import socketserver
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from warmfork import contents
+from warmfork.contents import Digest
+from warmfork.control_stream import PROTOCOL
 
 # Seconds after which a condition that is awaited counts as not met.
 PATIENCE = 30
 SELECTOR = "app.kubernetes.io/component=backend"
 KUBECTL = Path(__file__).with_name("kubectl.py")
+
+# What a pod begins with, as the checkout does.
+IMAGE = {"/app/app/main.py": "version = 1\n"}
 
 Message = dict[str, Any]
 
@@ -59,23 +66,30 @@ class Server(socketserver.ThreadingUnixStreamServer):
 def obey(request: Message) -> Message:
     """Answer as warmfork does when all is well."""
     if request["op"] == "hello":
-        return {"ok": True, "roots": ["/app/app"], "generation": 1}
+        return {"ok": True, "protocol": PROTOCOL, "roots": ["/app/app"], "generation": 1}
     return outcome(request, "reloaded")
 
 
 def outcome(request: Message, word: str, error: str | None = None) -> Message:
-    return {"id": request["id"], "ok": True, "outcome": word, "milliseconds": 1.0, "error": error}
+    return {"id": request["id"], "ok": True, "outcome": word, "milliseconds": 1.0, "error": error, "written": 1}
+
+
+def digest(content: str) -> Digest | None:
+    return contents.digest(content.encode())
 
 
 class Pod:
-    """One replica. It remembers what it was told, and keeps the files that it was sent."""
+    """One replica. It remembers what it was told, and keeps the files that it was sent beside those of its image."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, files: Mapping[str, str]) -> None:
         self.name = path.name
         self.answer: Callable[[Message], Message | bytes | None] = obey
         self.greetings: list[Message] = []
         self.batches: list[list[Message]] = []
-        self.files: dict[str, str] = {}
+        self.files = dict(files)
+        # Answers of its own to questions for digests.
+        self.pages: list[Message] = []
+        self.comparisons = 0
         self._connections: set[socket.socket] = set()
         self._server = Server(path, self._serve)
 
@@ -85,6 +99,12 @@ class Pod:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
 
+    def tell(self, event: Message) -> None:
+        """Say something unasked on all streams."""
+        for connection in list(self._connections):
+            with contextlib.suppress(OSError):
+                connection.sendall(json.dumps(event).encode() + b"\n")
+
     def end(self) -> None:
         self._server.end()
         self.hang_up()
@@ -93,10 +113,19 @@ class Pod:
         self._connections.add(connection.request)
         for line in connection.rfile:
             request = json.loads(line)
+            if request["op"] == "digests":
+                connection.wfile.write(json.dumps(self._page(request)).encode() + b"\n")
+                continue
             self._take(request)
             answer = self.answer(request)
             if answer is not None:
                 connection.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode() + b"\n")
+
+    def _page(self, request: Message) -> Message:
+        self.comparisons += 1
+        files = {name: digest(text) for name, text in self.files.items() if name.startswith(f"{request['below']}/")}
+        page = self.pages.pop(0) if self.pages else {"files": files, "more": False}
+        return {"id": request["id"], "ok": True, **page}
 
     def _take(self, request: Message) -> None:
         if request["op"] == "hello":
@@ -135,9 +164,9 @@ class Cluster:
         program.chmod(0o755)
         program.rename(self.bin / "kubectl")
 
-    def add(self, name: str) -> Pod:
+    def add(self, name: str, files: Mapping[str, str] = IMAGE) -> Pod:
         """Let a pod come and run."""
-        pod = self._pods[name] = Pod(self.folder / name)
+        pod = self._pods[name] = Pod(self.folder / name, files)
         self.announce(name)
         return pod
 

@@ -50,16 +50,22 @@ def execute(pod: str, command: list[str]) -> None:
 
     with open(f"{pod}.root", encoding="utf-8") as file:
         root = file.read()
-    with subprocess.Popen(words, stdin=subprocess.PIPE, bufsize=0) as program:
+    here, there = f'"{root}/app/'.encode(), b'"/app/'
+
+    def translate(source: IO[bytes], target: IO[bytes], before: bytes, after: bytes) -> None:
+        """Pass lines on, with other paths."""
+        # Either side may end at any time.
+        with target, contextlib.suppress(BrokenPipeError):
+            for line in source:
+                target.write(line.replace(before, after))
+                target.flush()
+
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
         assert program.stdin
-
-        def forward(there: IO[bytes]) -> None:
-            # The program may end at any time.
-            with there, contextlib.suppress(BrokenPipeError):
-                for line in sys.stdin.buffer:
-                    there.write(line.replace(b'"path": "/', f'"path": "{root}/'.encode()))
-
-        threading.Thread(target=forward, args=(program.stdin,), daemon=True).start()
+        assert program.stdout
+        requests = (sys.stdin.buffer, program.stdin, there, here)
+        threading.Thread(target=translate, args=requests, daemon=True).start()
+        translate(program.stdout, sys.stdout.buffer, here, there)
         # With the program, whether or not more is to be read, as kubectl does.
         os._exit(program.wait())
 

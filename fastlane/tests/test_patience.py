@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from fastlane import saves, stream
-from fastlane.changes import Batch, Sync
+from fastlane.checkout import Batch, Checkout, Sync
 from fastlane.stream import Stream
 from fastlane.trouble import Trouble
 from warmfork.watcher import WatchError
@@ -21,7 +21,7 @@ def test_a_pod_that_does_not_greet_is_given_up(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(stream, "_GREETING_PATIENCE", 0.2)
 
     async def connect() -> None:
-        await Stream(SILENT, "token").connect(lambda: None)
+        await Stream(SILENT, "token").connect(lambda: None, lambda _: None)
 
     with pytest.raises(Trouble, match="no greeting within 0 s"):
         asyncio.run(connect())
@@ -33,14 +33,14 @@ def test_a_pod_that_does_not_reply_is_given_up(monkeypatch: pytest.MonkeyPatch) 
 
     async def send() -> stream.Reply:
         pod, works = Stream(GREETS_ONLY, "token"), asyncio.Event()
-        connection = asyncio.create_task(pod.connect(works.set))
+        connection = asyncio.create_task(pod.connect(works.set, lambda _: None))
         await works.wait()
         reply = await pod.send(batch)
         with pytest.raises(Trouble, match="no reply within 0 s"):
             await connection
         return reply
 
-    assert asyncio.run(send()) == ("undelivered", "no reply within 0 s, left to Tilt")
+    assert asyncio.run(send()) == stream.Reply("undelivered", "no reply within 0 s, left to Tilt")
 
 
 def test_without_inotify_the_cause_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -50,8 +50,8 @@ def test_without_inotify_the_cause_is_told(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(saves, "Watcher", refuse)
 
     async def follow() -> None:
-        sync = Sync(tmp_path, PurePosixPath("/app/app"))
-        await saves.follow([sync], lambda *_: None, lambda: None)
+        checkout = Checkout([Sync(tmp_path, PurePosixPath("/app/app"))])
+        await saves.follow(checkout, lambda *_: None, lambda: None)
 
     with pytest.raises(Trouble, match="this system has no inotify for 1 folders"):
         asyncio.run(follow())

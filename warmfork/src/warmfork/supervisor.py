@@ -252,7 +252,7 @@ class Supervisor:
         began = time.monotonic()
         if changed := self._refresh(paths):
             self._change(changed, began, answer)
-        elif any(not process.is_fallback for process in self._with_role(Role.BOOTING)):
+        elif any(not process.is_fallback for process in self._processes.with_role(Role.STARTING)):
             # It has come by another way, and is not served yet.
             self._answers.append(answer)
         else:
