@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from fastlane import saves
-from fastlane.changes import Batch, Sync
+from fastlane.checkout import Batch, Checkout, Sync
 from warmfork.watcher import Watcher
 
 
@@ -24,8 +24,8 @@ async def first_batch(app: Path, monkeypatch: pytest.MonkeyPatch, *, comes_back:
         return await is_readable(watcher, deadline)
 
     monkeypatch.setattr(saves, "_is_readable", noticed)
-    syncs = [Sync(app, PurePosixPath("/app/app"))]
-    following = asyncio.create_task(saves.follow(syncs, lambda batch, _: batches.put_nowait(batch), works.set))
+    checkout = Checkout([Sync(app, PurePosixPath("/app/app"))])
+    following = asyncio.create_task(saves.follow(checkout, lambda batch, _: batches.put_nowait(batch), works.set))
     await works.wait()
     (app / "main.py").rename(app / "main.py~")
     await is_missed.wait()
@@ -43,7 +43,7 @@ def test_a_file_that_is_moved_away_and_written_anew_is_never_missing(
     app: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # However long the machine takes to write it.
-    monkeypatch.setattr(saves, "_ABSENCE", 60)
+    monkeypatch.setattr(saves, "ABSENCE", 60)
     (change,) = json.loads(asyncio.run(first_batch(app, monkeypatch, comes_back=True)).message)["changes"]
     assert "content" in change
 

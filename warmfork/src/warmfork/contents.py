@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from warmfork.folders import is_skipped
 from warmfork.reading import hold_writers
-from warmfork.watcher import is_skipped
 
 # Of one file; what is larger is nobody's code.
 MAXIMUM_BYTES = 1 << 20
