@@ -151,7 +151,8 @@ class Case:
         fields = json.loads(text)
         links = set(fields.pop("links"))
         tree = {path: Link(text) if path in links else text for path, text in fields.pop("tree").items()}
-        layout = {name: tuple(value) if isinstance(value, list) else value for name, value in fields["layout"].items()}
+        layout: dict[str, Any] = fields["layout"]
+        layout |= {name: tuple(value) for name, value in layout.items() if isinstance(value, list)}
         edits = tuple(
             Edit(edit["kind"], tuple(map(Step.of_json, edit["steps"])), edit["is_calm"]) for edit in fields["edits"]
         )
@@ -221,7 +222,7 @@ def _prune(folder: Path, root: Path) -> None:
 
 def _described(case: Case) -> Iterator[str]:
     layout = case.layout
-    yield f"seed {case.seed}, layout {layout.name}: {layout.application} {' '.join((*layout.options, *layout.own_options))}"
+    yield f"seed {case.seed}: {layout.application} {' '.join((*layout.options, *layout.own_options))}"
     yield f"in {layout.directory}, PYTHONPATH {':'.join(layout.python_path) or '(none)'}"
     for path, text in case.tree.items():
         yield f"--- {path}{f' -> {text}' if isinstance(text, Link) else ''}"

@@ -3,9 +3,10 @@
 import random
 from collections.abc import Callable, Mapping
 
+from differential.import_texts import STYLES
 from differential.model import Model, Module
 from differential.shapes import READS, add_data, add_module, data_text, is_importable, one_import
-from differential.texts import LISTINGS, STYLES
+from differential.texts import LISTINGS
 
 # Changes the model; returns folders that are moved, from where to where, before files are saved. Raises IndexError
 # where the application has nothing of the kind.
@@ -138,8 +139,8 @@ def _delete_data(model: Model, chance: random.Random) -> None:
 
 
 def _create_data(model: Model, chance: random.Random) -> None:
-    missing = [read for read in _readers(model) if read[1] not in LISTINGS and model.data_path(read[0]) not in model.data]
-    name, how = chance.choice(missing)
+    files = [read for read in _readers(model) if read[1] not in LISTINGS]
+    name, how = chance.choice([read for read in files if model.data_path(read[0]) not in model.data])
     model.data[model.data_path(name)] = data_text(how, model.fresh())
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 
 from differential.case import Layout, Link, Tree
-from differential.texts import entry_text, module_text, package_text
+from differential.entry_text import entry_text
+from differential.texts import module_text, package_text
 
 
 @dataclass
@@ -18,7 +19,7 @@ class Package:
 
 @dataclass
 class Import:
-    """An import of another module: its name, and a key of texts.STYLES."""
+    """An import of another module: its name, and a key of import_texts.STYLES."""
 
     target: str
     style: str
@@ -105,7 +106,8 @@ class Model:
         """Return all files."""
         files: Tree = dict(self.data)
         for key, package in self.packages.items():
-            if package.has_init and package.name and not (key == self.modules[self.entry].package and self.entry_is_package):
+            is_entry = self.entry_is_package and key == self.modules[self.entry].package
+            if package.has_init and package.name and not is_entry:
                 files[f"{package.folder}/__init__.py"] = package_text(package)
         for name in self.modules:
             text = entry_text(self) if name == self.entry else module_text(self, name)

@@ -71,13 +71,20 @@ def _child(request: dict[str, Any], descriptor: int) -> NoReturn:
         try:
             answers = asyncio.run(_answers(request["application"], is_factory=request["is_factory"]))
         except BaseException as raised:  # noqa: BLE001 - whatever an application does
-            first, *_ = str(raised).splitlines() or [""]
-            error = str(raised) if isinstance(raised, StartupError) else f"{type(raised).__name__}: {first}".removesuffix(": ")
+            error = _headline(raised)
         log.seek(0)
         text = json.dumps({"error": error, "answers": answers, "log": log.read().decode(errors="replace")})
     with os.fdopen(descriptor, "w") as file:
         file.write(text)
     os._exit(0)
+
+
+def _headline(error: BaseException) -> str:
+    """Return type and text in one line, as warmfork reports it."""
+    first, *_ = str(error).splitlines() or [""]
+    if isinstance(error, StartupError):
+        return first
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
 class StartupError(Exception):
@@ -101,7 +108,7 @@ async def _answers(application: str, *, is_factory: bool) -> dict[str, tuple[int
     while paths:
         path = paths.pop(0)
         answers[path] = await _ask(config.loaded_app, path, lifespan.state)
-        if path == "/" and answers[path][0] == 200:  # noqa: PLR2004
+        if path == "/" and answers[path][0] == 200:
             paths += json.loads(answers[path][1])["paths"]
     return answers
 

@@ -81,14 +81,14 @@ def make(seed: int, layout: str | None = None, *, is_plain: bool = False) -> Mod
         framework,
         {key: replace(package) for key, package in packages.items()},
         links=dict(LINKS.get(name, {})),
-        has_lifespan=chance.random() < 0.5,  # noqa: PLR2004
+        has_lifespan=chance.random() < 0.5,
     )
-    if name not in {"package", "single"} and chance.random() < 0.25:  # noqa: PLR2004
+    if name not in {"package", "single"} and chance.random() < 0.25:
         for package in model.packages.values():
             package.has_init = False
-    if not is_plain and name not in {"single", "linked package", "beside"} and chance.random() < 0.25:  # noqa: PLR2004
+    if not is_plain and name not in {"single", "linked package", "beside"} and chance.random() < 0.25:
         _add_plugins(model, chance)
-    size = chance.choice(LARGE_SIZES) if chance.random() < 0.04 and not is_plain else chance.choice(SIZES)  # noqa: PLR2004
+    size = chance.choice(LARGE_SIZES if chance.random() < 0.04 and not is_plain else SIZES)
     places = [key for key, package in model.packages.items() if not package.is_plugins]
     for _ in range(size):
         add_module(model, chance, chance.choice(places))
@@ -102,12 +102,12 @@ def make(seed: int, layout: str | None = None, *, is_plain: bool = False) -> Mod
 
 
 def _varied(layout: Layout, chance: random.Random, *, is_plain: bool) -> Layout:
-    if layout.name != "package" and chance.random() < 0.2:  # noqa: PLR2004
+    if layout.name != "package" and chance.random() < 0.2:
         layout = replace(layout, application=layout.application.replace(":app", ":create"), is_factory=True)
-    if not is_plain and chance.random() < 0.6:  # noqa: PLR2004
+    if not is_plain and chance.random() < 0.6:
         endings = ("*.txt", "*.json", "*.toml")
         layout = replace(layout, options=(*layout.options, *(f"--reload-include={ending}" for ending in endings)))
-    return replace(layout, has_repository=not is_plain and chance.random() < 0.3)  # noqa: PLR2004
+    return replace(layout, has_repository=not is_plain and chance.random() < 0.3)
 
 
 def _add_plugins(model: Model, chance: random.Random) -> None:
@@ -134,14 +134,14 @@ def is_importable(model: Model, name: str, module: Module) -> bool:
 def one_import(model: Model, chance: random.Random, target: str) -> Import:
     """Return an import of the module in one of the ways."""
     style = chance.choices(list(STYLES), list(STYLES.values()))[0]
-    prefix = "src." if model.layout.name == "two names" and style != "relative" and chance.random() < 0.4 else ""  # noqa: PLR2004
-    return Import(target, style, prefix if style != "hub" else "")
+    has_prefix = model.layout.name == "two names" and style not in {"relative", "hub"} and chance.random() < 0.4
+    return Import(target, style, "src." if has_prefix else "")
 
 
 def _add_entry(model: Model, chance: random.Random) -> None:
     imported = {one.target for module in model.modules.values() for one in module.imports}
     importable = [name for name, module in model.modules.items() if is_importable(model, name, module)]
-    targets = [name for name in importable if name not in imported or chance.random() < 0.2]  # noqa: PLR2004
+    targets = [name for name in importable if name not in imported or chance.random() < 0.2]
     imports = [one_import(model, chance, target) for target in targets]
     model.modules[model.entry] = Module("p0", model.fresh(), imports)
     if "plugins" in model.packages:
@@ -157,17 +157,19 @@ def _add_circle(model: Model, chance: random.Random) -> None:
         for one in module.imports
         if one.style in {"from", "module", "relative"} and not one.prefix and name != model.entry
     ]
-    if pairs and chance.random() < 0.4:  # noqa: PLR2004
+    if pairs and chance.random() < 0.4:
         inner, outer = chance.choice(pairs)
         if is_importable(model, outer, model.modules[outer]):
-            model.modules[inner].imports.append(Import(outer, chance.choice(("circular", "circular", "circular first"))))
+            model.modules[inner].imports.append(
+                Import(outer, chance.choice(("circular", "circular", "circular first")))
+            )
 
 
 def _add_features(model: Model, chance: random.Random) -> None:
     ordinary = [name for name in model.modules if name not in {"hub", "registry", model.entry}]
     for how in chance.sample(READS, chance.choice((0, 0, 1, 2, 4))):
         add_data(model, chance, how, chance.choice(ordinary))
-    if chance.random() < 0.3:  # noqa: PLR2004
+    if chance.random() < 0.3:
         model.modules["registry"] = Module("p0", 0)
         for name in chance.sample(ordinary, min(3, len(ordinary))):
             model.modules[name].features.add("registers")
@@ -179,9 +181,9 @@ def _add_features(model: Model, chance: random.Random) -> None:
             model.modules[chance.choice(ordinary)].features.add(feature)
             if feature == "request":
                 model.data[model.data_path("request.txt")] = f"request {model.fresh()}\n"
-    if model.layout.name in {"flat", "here", "two folders"} and chance.random() < 0.2:  # noqa: PLR2004
+    if model.layout.name in {"flat", "here", "two folders"} and chance.random() < 0.2:
         name = chance.choice(ordinary)
-        place = "elsewhere" if chance.random() < 0.5 else model.packages["p0"].folder  # noqa: PLR2004
+        place = "elsewhere" if chance.random() < 0.5 else model.packages["p0"].folder
         model.linked[name] = f"{place}/{name}_file.py"
 
 

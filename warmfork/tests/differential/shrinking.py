@@ -45,12 +45,13 @@ def _candidates(case: Case) -> Iterator[Case]:
         if len(case.edits) > last:
             yield case.starting_at(len(case.edits) - last)
     yield from (_without_names(case, names) for names in _chunks(_names(case)))
-    if len(case.edits) > 1:
-        yield from (replace(case, edits=(*case.edits[:number], *case.edits[number + 1 :])) for number in range(len(case.edits)))
     for number, edit in enumerate(case.edits):
+        if len(case.edits) > 1:
+            yield replace(case, edits=(*case.edits[:number], *case.edits[number + 1 :]))
         for changed in _smaller_edits(edit):
             yield replace(case, edits=(*case.edits[:number], changed, *case.edits[number + 1 :]))
-    if case.layout.has_repository and all(step.action not in {"checkout", "stash"} for edit in case.edits for step in edit.steps):
+    actions = {step.action for edit in case.edits for step in edit.steps}
+    if case.layout.has_repository and actions.isdisjoint({"checkout", "stash"}):
         yield replace(case, layout=replace(case.layout, has_repository=False))
 
 

@@ -36,6 +36,8 @@ class Trial:
         self._server: Warmfork | None = None
         # What was right when it was last asked.
         self._before: Answers | None = None
+        # What the server that was ended last has said.
+        self.former_log = ""
         case.write(root)
 
     def start(self) -> Result | None:
@@ -83,14 +85,13 @@ class Trial:
         server, self._server = self._server, None
         try:
             if server is not None:
+                server.await_calm()
                 server.stop()
         except (AssertionError, OSError) as error:
             return [f"end: {str(error).partition(chr(10))[0]}"]
+        finally:
+            self.former_log = server.log if server else self.former_log
         return []
-
-    def log(self) -> str:
-        """Return what the server has said."""
-        return self._root.with_suffix(".log").read_text(errors="replace")
 
     def _restart(self, expected: Observation) -> list[str]:
         self._before = None
@@ -117,7 +118,9 @@ def trial(case: Case, reference: Reference) -> Iterator[Trial]:
             running.stop()
 
 
-def first_difference(case: Case, reference: Reference, report: Callable[[str], object] = lambda _: None) -> Result | None:
+def first_difference(
+    case: Case, reference: Reference, report: Callable[[str], object] = lambda _: None
+) -> Result | None:
     """Run the case as far as its first difference; return that."""
     with trial(case, reference) as running:
         start = running.start()
@@ -127,8 +130,8 @@ def first_difference(case: Case, reference: Reference, report: Callable[[str], o
             result = running.edit(number, edit)
             report(f"{result.kind}: {'; '.join(result.differences) or 'right'} ({result.how})")
             if result.differences:
-                report(running.log())
+                report(running.former_log)
                 return result
-        if found := running.stop():
-            return Result(len(case.edits), END, "ended", tuple(found), 0)
-    return None
+        found = running.stop()
+        report(running.former_log)
+        return Result(len(case.edits), END, "ended", tuple(found), 0) if found else None
