@@ -64,8 +64,10 @@ class Reference:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.close()
         self._process.wait(PATIENCE)
+        self._process.stdout.close()
 
     def observe(self, layout: Layout, root: Path) -> Observation:
         """Return what is to be served now."""

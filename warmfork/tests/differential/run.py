@@ -27,14 +27,13 @@ class Run:
         kinds: Iterable[str] = KINDS,
         *,
         is_plain: bool = False,
-        proof: int = PROOF,
     ) -> None:
         self.results: list[Result] = []
         self.failures: list[tuple[Case, Result, str]] = []
         self.unequal: list[str] = []
         self._layouts, self._kinds, self._is_plain = tuple(layouts), tuple(kinds), is_plain
         self._seed = seed
-        self._proof, self._until_proof = proof, proof // 2
+        self._until_proof = PROOF // 2
         self.edits = self.proofs = 0
 
     def application(self, reference: Reference, edits: int = EDITS_PER_APPLICATION) -> None:
@@ -61,7 +60,7 @@ class Run:
                 self._note(replace(case, edits=tuple(done)), result, running)
                 self._until_proof -= 1
                 if not self._until_proof:
-                    self._until_proof = self._proof
+                    self._until_proof = PROOF
                     self.proofs += 1
                     self.unequal += [f"seed {seed}: {line}" for line in running.check_reference()]
             self._note(replace(case, edits=tuple(done)), Result(edits, END, "ended", tuple(running.stop()), 0), running)

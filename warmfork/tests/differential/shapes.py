@@ -51,6 +51,8 @@ LAYOUTS: dict[str, tuple[Layout, dict[str, Package]]] = {
         {"p0": Package("app", "app"), "p1": Package("libs/shared", "shared")},
     ),
 }
+# Neither links nor a second name or place.
+PLAIN_LAYOUTS = ("flat", "here", "single", "package", "src", "two folders")
 LINKS = {"linked package": {"app/shared": "../elsewhere/shared"}, "linked root": {"linked": "real"}}
 SIZES = (3, 4, 5, 6, 8, 12, 20)
 LARGE_SIZES = (60, 120, 300)
@@ -60,11 +62,6 @@ STYLES = {
     "conditional": 2, "lazy": 1, "hub": 1,
 }  # fmt: skip
 READS = ("json", "toml", "text", "beside", "template", *LISTINGS, "dotenv", "settings")
-
-
-def plain_layouts() -> tuple[str, ...]:
-    """Return the layouts that use neither links nor a second name or place."""
-    return ("flat", "here", "single", "package", "src", "two folders")
 
 
 def make(seed: int, layout: str | None = None, *, is_plain: bool = False) -> Model:
@@ -95,7 +92,7 @@ def make(seed: int, layout: str | None = None, *, is_plain: bool = False) -> Mod
     _add_entry(model, chance)
     if any(one.style == "hub" for module in model.modules.values() for one in module.imports):
         model.modules["hub"] = Module("p0", 0)
-    _add_circle(model, chance)
+    _add_circle(model, chance, ("circular",) if is_plain else ("circular", "circular", "circular first"))
     if not is_plain:
         _add_features(model, chance)
     return model
@@ -149,7 +146,7 @@ def _add_entry(model: Model, chance: random.Random) -> None:
         model.modules[model.entry].features.add("plugins")
 
 
-def _add_circle(model: Model, chance: random.Random) -> None:
+def _add_circle(model: Model, chance: random.Random, styles: tuple[str, ...]) -> None:
     """Let a module import one that imports it, and look into it at a request."""
     pairs = [
         (one.target, name)
@@ -160,9 +157,7 @@ def _add_circle(model: Model, chance: random.Random) -> None:
     if pairs and chance.random() < 0.4:
         inner, outer = chance.choice(pairs)
         if is_importable(model, outer, model.modules[outer]):
-            model.modules[inner].imports.append(
-                Import(outer, chance.choice(("circular", "circular", "circular first")))
-            )
+            model.modules[inner].imports.append(Import(outer, chance.choice(styles)))
 
 
 def _add_features(model: Model, chance: random.Random) -> None:

@@ -1,7 +1,6 @@
 """What is served after an edit is what a fresh uvicorn serves. `python -m differential` does thousands of edits."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -12,12 +11,9 @@ from differential.reference import Reference
 from differential.run import Run
 from differential.saving import render
 from differential.shrinking import shrink
-from differential.trial import first_difference
+from differential.trial import Result, first_difference
 
-STALE = Case(
-    Layout("flat", "app.main:app", options=("--reload-dir", "app", "--reload-exclude", "m2.py")),
-    render(shapes.make(3, "flat", is_plain=True)),
-)
+TOUCH = Edit("touch", (Step("touch", "app/main.py"),))
 
 
 @pytest.fixture(scope="module")
@@ -26,9 +22,18 @@ def reference() -> Iterator[Reference]:
         yield reference
 
 
+@pytest.fixture
+def stale() -> Case:
+    """Return a case in which a module is edited that the server is told to ignore."""
+    tree = render(shapes.make(3, "flat", is_plain=True))
+    save = Step("atomically", "app/m1.py", tree["app/m1.py"].replace("VALUE = 2\n", "VALUE = 99\n"))
+    layout = Layout("flat", "app.main:app", options=("--reload-dir", "app", "--reload-exclude", "m1.py"))
+    return Case(layout, tree, (TOUCH, Edit("constant", (save, Step("touch", "app/main.py"))), TOUCH))
+
+
 def test_is_what_uvicorn_serves(reference: Reference, subtests: pytest.Subtests) -> None:
-    run = Run(1, shapes.plain_layouts(), PLAIN_KINDS, is_plain=True, proof=40)
-    for layout in shapes.plain_layouts():
+    run = Run(1, shapes.PLAIN_LAYOUTS, PLAIN_KINDS, is_plain=True)
+    for layout in shapes.PLAIN_LAYOUTS:
         with subtests.test(layout):
             known = len(run.failures)
             run.application(reference, 10)
@@ -38,30 +43,33 @@ def test_is_what_uvicorn_serves(reference: Reference, subtests: pytest.Subtests)
     assert (run.proofs, run.unequal) == (1, [])
 
 
-def test_stale_module_is_found_and_cut_down(reference: Reference) -> None:
-    touched, stale = Step("touch", "app/main.py"), Step("atomically", "app/m1.py")
-    text = str(STALE.tree["app/m1.py"])
-    case = replace(
-        STALE,
-        layout=replace(STALE.layout, options=("--reload-dir", "app", "--reload-exclude", "m1.py")),
-        edits=(
-            Edit("touch", (touched,)),
-            Edit("constant", (replace(stale, content=text.replace("VALUE = 2\n", "VALUE = 99\n")), touched)),
-            Edit("touch", (touched,)),
-        ),
-    )
-    result = first_difference(case, reference)
+def test_stale_module_is_found(stale: Case, reference: Reference) -> None:
+    result = first_difference(stale, reference)
     assert result
     assert (result.number, result.kind) == (1, "constant")
-    assert "app.m1 seen m1: 2, not 99" in " ".join(result.differences)
-    smaller = shrink(case, lambda one: first_difference(one, reference), budget=6)
+    assert "/ modules app.m1 seen m1: 2, not 99" in result.differences
+
+
+def test_case_is_cut_down(stale: Case) -> None:
+    def run(case: Case) -> Result | None:
+        """Fail where the module is there, and an edit saves it."""
+        for number, edit in enumerate(case.edits):
+            if "app/m1.py" in case.tree and any(step.path == "app/m1.py" for step in edit.steps):
+                return Result(number, edit.kind, "standby", ("stale",), 0)
+        return None
+
+    smaller = shrink(stale, run)
     assert [[step.path for step in edit.steps] for edit in smaller.edits] == [["app/m1.py"]]
+    assert {"app/main.py", "app/m1.py"} <= smaller.tree.keys() < stale.tree.keys()
+    others = smaller.tree.keys() - {"app/m1.py", "app/main.py"}
+    assert all(path.endswith("__init__.py") for path in others)
 
 
 @pytest.mark.parametrize("seed", range(0, 40, 5))
 def test_case_is_the_same_after_it_was_kept(seed: int) -> None:
     model = shapes.make(seed)
-    case = Case(model.layout, render(model), (Edit("checkout", (Step("checkout", changes=(Step("link", "a", "b"),)),)),))
+    checkout = Step("checkout", changes=(Step("link", "app/m1.py", "m2.py"),))
+    case = Case(model.layout, render(model), (Edit("checkout", (checkout,)),), seed)
     assert Case.of_json(case.as_json()) == case
 
 
