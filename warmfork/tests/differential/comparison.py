@@ -19,8 +19,8 @@ from warmfork_server import SOURCE, STATUS, Server
 
 # Seconds in which nothing moves before a difference is final. A failed state is tried again after a short time.
 QUIET = 1.2
-# Seconds that a standby is waited for; not every application gets one.
-STANDBY = 0.6
+# Seconds until a standby is there, which not every application gets, and until it has imported what it can.
+STANDBY, PREPARED = 0.3, 1.0
 
 
 class _Place(Project):
@@ -63,11 +63,12 @@ class Warmfork(Server):
 
     def await_calm(self) -> None:
         """Return when a standby has imported what it can, or when there is none after a while."""
-        deadline, asleep = time.monotonic() + STANDBY, 0
-        while asleep < 3 and time.monotonic() < deadline and not self.has_ended:
+        began, asleep = time.monotonic(), 0
+        while asleep < 3 and not self.has_ended:
             states = self._states()
-            is_asleep = len(states) >= 3 and set(states.values()) == {"S"}
-            asleep = asleep + 1 if is_asleep else 0
+            if time.monotonic() - began > (PREPARED if len(states) >= 3 else STANDBY):
+                break
+            asleep = asleep + 1 if len(states) >= 3 and set(states.values()) == {"S"} else 0
             time.sleep(0.01)
 
     def _states(self) -> dict[int, str]:

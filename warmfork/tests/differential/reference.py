@@ -130,7 +130,7 @@ def uvicorn_differences(layout: Layout, root: Path, expected: Observation) -> li
 
 
 def ask(port: int, paths: Iterable[str]) -> Answers:
-    """Return status and body by path, asked one after another on one connection."""
+    """Return status and body by path, asked one after another."""
     answers = {}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
@@ -138,6 +138,9 @@ def ask(port: int, paths: Iterable[str]) -> Answers:
             connection.request("GET", path)
             response = connection.getresponse()
             answers[path] = (response.status, body(response.read().decode()))
+            if response.status == 500:
+                # uvicorn closes the connection of a request that raised an exception, without saying so before.
+                connection.close()
     finally:
         connection.close()
     return answers
