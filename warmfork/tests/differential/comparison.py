@@ -1,11 +1,13 @@
 """Compares what warmfork serves with what a fresh uvicorn would."""
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -117,6 +119,19 @@ class Warmfork(Server):
             elif now - since > QUIET:
                 return found
 
+    def doubled(self) -> list[str]:
+        """Return which modules hold their files open, and so have a thread, in more than one process for long."""
+        self.await_calm()
+        deadline = time.monotonic() + QUIET
+        while True:
+            holders = Counter(path for process in self.processes() for path in _open_modules(process.pid))
+            found = [
+                f"processes: {count} have the thread of {path.name}" for path, count in holders.items() if count > 1
+            ]
+            if not found or time.monotonic() > deadline:
+                return found
+            time.sleep(0.03)
+
     def _ended(self) -> list[str]:
         return [f"the server has ended with {self._process.returncode}"] if self.has_ended else []
 
@@ -138,6 +153,15 @@ class Warmfork(Server):
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             return [f"no answer: {error!r}"]
         return []
+
+
+def _open_modules(pid: int) -> set[Path]:
+    found = set()
+    with contextlib.suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(descriptor.readlink())
+    return {path for path in found if path.suffix == ".py"}
 
 
 def compare(found: Answers, expected: Answers) -> Iterator[str]:

@@ -17,7 +17,7 @@ def signature(result: Result) -> str:
     return re.sub(r"\d+", "N", re.sub(r": .*", "", first)).strip()
 
 
-def shrink(case: Case, run: Callable[[Case], Result | None], budget: int = 60) -> Case:
+def shrink(case: Case, run: Callable[[Case], Result | None], budget: int = 40) -> Case:
     """Return a smaller case that fails with the same signature, found with so many runs at most."""
     found = run(case)
     if found is None or not found.differences:

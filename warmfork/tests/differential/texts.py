@@ -52,7 +52,8 @@ class {name}_Answer(BaseModel):
 async def {name}_route() -> {name}_Answer: return {name}_Answer()
 """
 FEATURES: Mapping[str, str] = {
-    "thread": "threading.Thread(target=threading.Event().wait, daemon=True).start()\n",
+    # It holds its file open, by which the processes that have such a thread are counted.
+    "thread": "threading.Thread(target=threading.Event().wait, daemon=True).start(); HELD = open(__file__)\n",
     "logs": "logging.getLogger(__name__).error('{name} logs {value}')\n",
     "request": "LATER['{name} per request'] = lambda: read('{request}')\n",
     "route": ROUTE,
