@@ -26,11 +26,15 @@ def state():
         if "NAMES" in values: found[name]["names"] = sorted(values["NAMES"])
         if "FOUND" in values: found[name]["found"] = sorted(values["FOUND"])
     return {"modules": found, "started": STARTED, "paths": PATHS}
+def import_late(function):
+    # At a request it would end the server.
+    try: return function()
+    except SystemExit as error: raise RuntimeError(repr(error))
 def late():
     found = {}
     for name in LOADED:
         functions = getattr(sys.modules.get(name), "LATE", {})
-        found[name] = {key: function() for key, function in functions.items()}
+        found[name] = {key: import_late(function) for key, function in functions.items()}
     return found
 """
 LOADED = """\

@@ -1,5 +1,6 @@
 """Cuts a case down while it still fails in the same way: edits, steps, modules, what is special about saving."""
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,16 +27,18 @@ def shrink(case: Case, run: Callable[[Case], Result | None], budget: int = 40) -
     smaller = replace(case, edits=case.edits[: found.number + 1])
     runs = 0
     is_smaller = True
-    while is_smaller:
-        is_smaller = False
-        for candidate in _candidates(smaller):
-            if runs >= budget:
-                return smaller
-            runs += 1
-            result = run(candidate)
-            if result is not None and result.differences and signature(result) == wanted:
-                smaller, is_smaller = replace(candidate, edits=candidate.edits[: result.number + 1]), True
-                break
+    # Ctrl-C ends it with what has been found so far.
+    with contextlib.suppress(KeyboardInterrupt):
+        while is_smaller:
+            is_smaller = False
+            for candidate in _candidates(smaller):
+                if runs >= budget:
+                    return smaller
+                runs += 1
+                result = run(candidate)
+                if result is not None and result.differences and signature(result) == wanted:
+                    smaller, is_smaller = replace(candidate, edits=candidate.edits[: result.number + 1]), True
+                    break
     return smaller
 
 
