@@ -263,7 +263,7 @@ KINDS: Mapping[str, tuple[int, Change]] = {
     "stash": (2, _several),
     "route or registration": (3, _feature),
 }
+# After which the server as it is now is right, whatever it has prepared.
 PLAIN_KINDS = (
-    "constant", "function body", "add import", "remove import", "new module", "syntax error", "several", "touch",
-    "save unchanged",
+    "constant", "function body", "add import", "new module", "error at import", "several", "touch", "save unchanged",
 )  # fmt: skip

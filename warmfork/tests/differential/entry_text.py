@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 ENTRY = """\
 STARTED = []
 LOADED = []
+REGISTERED = {}
 def call(function):
     try: return function()
     except Exception as error: return repr(error)
@@ -23,7 +24,7 @@ def state():
         if "SEEN" in values:
             later = {key: call(function) for key, function in values["LATER"].items()}
             found[name] |= {"seen": values["SEEN"], "derived": values["DERIVED"], "later": later}
-        if "NAMES" in values: found[name]["names"] = sorted(values["NAMES"])
+        if "NAMES" in values: found[name]["names"] = REGISTERED[name]
         if "FOUND" in values: found[name]["found"] = sorted(values["FOUND"])
     return {"modules": found, "started": STARTED, "paths": PATHS}
 def import_late(function):
@@ -37,11 +38,15 @@ def late():
         found[name] = {key: import_late(function) for key, function in functions.items()}
     return found
 """
+# What late imports add depends on the requests.
 LOADED = """\
 LOADED += sorted(
     name for name, module in sys.modules.items() if module is not None
     and (name.partition(".")[0] in {tops} or not {{"SEEN", "NAMES"}}.isdisjoint(getattr(module, "__dict__", {{}})))
 )
+REGISTERED |= {{
+    name: sorted(sys.modules[name].NAMES) for name in LOADED if "NAMES" in getattr(sys.modules[name], "__dict__", {{}})
+}}
 """
 LIFESPAN = """\
 from contextlib import asynccontextmanager

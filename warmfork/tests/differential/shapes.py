@@ -67,7 +67,8 @@ READS = ("json", "toml", "text", "beside", "template", *LISTINGS, "dotenv", "set
 def make(seed: int, layout: str | None = None, *, is_plain: bool = False) -> Model:
     """Make an application.
 
-    is_plain: with neither data that is read at import, nor what is started or logged then.
+    is_plain: with neither data that is read at import, nor what is started or logged then, nor a circle of imports,
+    nor a package without __init__.
     """
     chance = random.Random(seed)  # noqa: S311
     name = layout or chance.choice(list(LAYOUTS))
@@ -80,7 +81,7 @@ def make(seed: int, layout: str | None = None, *, is_plain: bool = False) -> Mod
         links=dict(LINKS.get(name, {})),
         has_lifespan=chance.random() < 0.5,
     )
-    if name not in {"package", "single"} and chance.random() < 0.25:
+    if not is_plain and name not in {"package", "single"} and chance.random() < 0.25:
         for package in model.packages.values():
             package.has_init = False
     if not is_plain and name not in {"single", "linked package", "beside"} and chance.random() < 0.25:
@@ -92,8 +93,8 @@ def make(seed: int, layout: str | None = None, *, is_plain: bool = False) -> Mod
     _add_entry(model, chance)
     if any(one.style == "hub" for module in model.modules.values() for one in module.imports):
         model.modules["hub"] = Module("p0", 0)
-    _add_circle(model, chance, ("circular",) if is_plain else ("circular", "circular", "circular first"))
     if not is_plain:
+        _add_circle(model, chance)
         _add_features(model, chance)
     return model
 
@@ -146,7 +147,7 @@ def _add_entry(model: Model, chance: random.Random) -> None:
         model.modules[model.entry].features.add("plugins")
 
 
-def _add_circle(model: Model, chance: random.Random, styles: tuple[str, ...]) -> None:
+def _add_circle(model: Model, chance: random.Random) -> None:
     """Let a module import one that imports it, and look into it at a request."""
     pairs = [
         (one.target, name)
@@ -157,7 +158,9 @@ def _add_circle(model: Model, chance: random.Random, styles: tuple[str, ...]) ->
     if pairs and chance.random() < 0.4:
         inner, outer = chance.choice(pairs)
         if is_importable(model, outer, model.modules[outer]):
-            model.modules[inner].imports.append(Import(outer, chance.choice(styles)))
+            model.modules[inner].imports.append(
+                Import(outer, chance.choice(("circular", "circular", "circular first")))
+            )
 
 
 def _add_features(model: Model, chance: random.Random) -> None:

@@ -13,7 +13,7 @@ from differential.saving import render
 from differential.shrinking import shrink
 from differential.trial import Result, first_difference
 
-TOUCH = Edit("touch", (Step("touch", "app/main.py"),))
+TOUCH = Edit("touch", (Step("touch", "main.py"),))
 
 
 @pytest.fixture(scope="module")
@@ -25,10 +25,10 @@ def reference() -> Iterator[Reference]:
 @pytest.fixture
 def stale() -> Case:
     """Return a case in which a module is edited that the server is told to ignore."""
-    tree = render(shapes.make(3, "flat", is_plain=True))
-    save = Step("atomically", "app/m1.py", tree["app/m1.py"].replace("VALUE = 2\n", "VALUE = 99\n"))
-    layout = Layout("flat", "app.main:app", options=("--reload-dir", "app", "--reload-exclude", "m1.py"))
-    return Case(layout, tree, (TOUCH, Edit("constant", (save, Step("touch", "app/main.py"))), TOUCH))
+    tree = render(shapes.make(3, "single", is_plain=True))
+    save = Step("atomically", "m1.py", tree["m1.py"].replace("VALUE = 2\n", "VALUE = 99\n"))
+    layout = Layout("single", "main:app", options=("--reload-dir", ".", "--reload-exclude", "m1.py"))
+    return Case(layout, tree, (TOUCH, Edit("constant", (save, Step("touch", "main.py"))), TOUCH))
 
 
 def test_is_what_uvicorn_serves(reference: Reference, subtests: pytest.Subtests) -> None:
@@ -47,28 +47,26 @@ def test_stale_module_is_found(stale: Case, reference: Reference) -> None:
     result = first_difference(stale, reference)
     assert result
     assert (result.number, result.kind) == (1, "constant")
-    assert "/ modules app.m1 seen m1: 2, not 99" in result.differences
+    assert "/ modules m1 seen m1: 2, not 99" in result.differences
 
 
 def test_case_is_cut_down(stale: Case) -> None:
     def run(case: Case) -> Result | None:
         """Fail where the module is there, and an edit saves it."""
         for number, edit in enumerate(case.edits):
-            if "app/m1.py" in case.tree and any(step.path == "app/m1.py" for step in edit.steps):
+            if "m1.py" in case.tree and any(step.path == "m1.py" for step in edit.steps):
                 return Result(number, edit.kind, "standby", ("stale",), 0)
         return None
 
     smaller = shrink(stale, run)
-    assert [[step.path for step in edit.steps] for edit in smaller.edits] == [["app/m1.py"]]
-    assert {"app/main.py", "app/m1.py"} <= smaller.tree.keys() < stale.tree.keys()
-    others = smaller.tree.keys() - {"app/m1.py", "app/main.py"}
-    assert all(path.endswith("__init__.py") for path in others)
+    assert [[step.path for step in edit.steps] for edit in smaller.edits] == [["m1.py"]]
+    assert {"m1.py", "main.py"} <= smaller.tree.keys() <= {"m1.py", "main.py", "hub.py"}
 
 
 @pytest.mark.parametrize("seed", range(0, 40, 5))
 def test_case_is_the_same_after_it_was_kept(seed: int) -> None:
     model = shapes.make(seed)
-    checkout = Step("checkout", changes=(Step("link", "app/m1.py", "m2.py"),))
+    checkout = Step("checkout", changes=(Step("link", "m1.py", "m2.py"),))
     case = Case(model.layout, render(model), (Edit("checkout", (checkout,)),), seed)
     assert Case.of_json(case.as_json()) == case
 
