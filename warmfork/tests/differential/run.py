@@ -53,17 +53,22 @@ class Run:
             if any(difference.startswith("start") for difference in start.differences):
                 return
             done: list[Edit] = []
+            # After a difference the server is started anew, so a case begins there.
+            restarted = 0
             for number in range(edits):
                 done.append(editor.edit())
                 result = running.edit(number, done[-1])
                 self.edits += 1
-                self._note(replace(case, edits=tuple(done)), result, running)
+                self._note(replace(case, edits=tuple(done)).starting_at(restarted), result, running)
+                if result.differences:
+                    restarted = number + 1
                 self._until_proof -= 1
                 if not self._until_proof:
                     self._until_proof = PROOF
                     self.proofs += 1
                     self.unequal += [f"seed {seed}: {line}" for line in running.check_reference()]
-            self._note(replace(case, edits=tuple(done)), Result(edits, END, "ended", tuple(running.stop()), 0), running)
+            ended = Result(edits, END, "ended", tuple(running.stop()), 0)
+            self._note(replace(case, edits=tuple(done)).starting_at(restarted), ended, running)
 
     def _note(self, case: Case, result: Result, running: Trial) -> None:
         self.results.append(result)
