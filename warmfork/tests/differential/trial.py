@@ -47,7 +47,7 @@ class Trial:
         if expected.error:
             return None
         found = self._restart(expected)
-        return Result(0, START, "started", tuple(found), time.monotonic() - began)
+        return Result(-1, START, "started", tuple(found), time.monotonic() - began)
 
     def edit(self, number: int, edit: Edit) -> Result:
         """Do it and compare. After a difference the server is started anew, for the next edit to stand for itself."""
