@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -27,6 +27,7 @@ from warmfork.logs import RoutineFilter, configure
 from warmfork.memory import read_all
 from warmfork.prefault import prefault
 from warmfork.reads import Reads
+from warmfork.record import Record
 from warmfork.settings import Settings
 from warmfork.status import Status
 from warmfork.territory import Territory
@@ -49,6 +50,8 @@ class Child:
     # Modules to import ahead of a change, and those that must wait for it. A process without any starts at once.
     preimported: tuple[str, ...] = ()
     deferred: frozenset[str] = frozenset()
+    # What the process before has executed and read.
+    before: Record = field(default_factory=Record)
     # The process that serves meanwhile; 0 if there is none.
     sibling: int = 0
     # Serve this instead of the application.
@@ -93,7 +96,7 @@ class Child:
             except SystemExit as end:
                 raise _StartupError(log.failure or Failure.of(end)) from end
             reads.stop()
-            if self.deferred and (stale := self.importer.stale()):
+            if self.deferred and (stale := self.importer.stale(self.settings.app.partition(":")[0], self.before)):
                 # The last line of defence: it must not serve, whatever the reason.
                 raise _StaleError(stale)
             server = _Server(config, self, log, libraries)

@@ -13,6 +13,7 @@ from warmfork.events import EventLoop
 from warmfork.failure import Failure
 from warmfork.loader import Importer
 from warmfork.processes import Process, Role
+from warmfork.record import Record
 from warmfork.settings import Settings
 from warmfork.status import Status
 from warmfork.territory import Territory
@@ -37,6 +38,7 @@ class Forking:
         preimported: tuple[str, ...],
         deferred: frozenset[str],
         failure: Failure | None,
+        before: Record,
         sibling: Process | None,
     ) -> Process:
         """Fork one and return what the parent knows of it; in the child this does not return."""
@@ -57,6 +59,7 @@ class Forking:
                 status=status,
                 preimported=preimported,
                 deferred=deferred,
+                before=before,
                 sibling=sibling.pid if sibling else 0,
                 failure=failure,
             ).run()

@@ -11,30 +11,48 @@ from warmfork.sources import Source, Sources
 class Graph:
     """Who imports whom, among modules that were executed: by import statements, and by what a run has shown."""
 
-    def __init__(self, record: Record, sources: Sources) -> None:
-        """Read the statements of the record's files."""
+    def __init__(self, record: Record, sources: Sources, before: Record | None = None) -> None:
+        """Read the statements of the record's files.
+
+        before: of another process; what it has shown counts for files that are as they were.
+        """
         self._importers: defaultdict[str, set[str]] = defaultdict(set)
+        self._imports: defaultdict[str, set[str]] = defaultdict(set)
         for name, file in record.files.items():
             source = sources.find(file)
             targets = _targets(name, source) if source else set()
+            shown = record.imported.get(name, set())
+            if before and source and before.digests.get(file) == source.digest.hex():
+                shown = shown | before.imported.get(name, set())
             # Importing a.b imports a first, and so does being a.b.
-            for target in (name, *targets, *record.imported.get(name, ())):
+            for target in (name, *targets, *shown):
                 for above in _upwards(target):
                     if above in record.files and above != name:
                         self._importers[above].add(name)
+                        self._imports[name].add(above)
+
+    def needs(self, name: str) -> set[str]:
+        """Return the module, and all that it imports, directly or not."""
+        return _closure([name], self._imports)
 
     def dependents(self, names: Iterable[str]) -> set[str]:
         """Return the modules, and all that import one of them, directly or not."""
-        found, waiting = set(names), list(names)
-        while waiting:
-            new = self._importers[waiting.pop()] - found
-            found |= new
-            waiting += new
-        return found
+        return _closure(names, self._importers)
 
     def outermost(self, entry: str) -> set[str]:
         """Return the modules that the entry alone imports, such as routers."""
         return {name for name, importers in self._importers.items() if importers == {entry}}
+
+
+def _closure(names: Iterable[str], edges: Mapping[str, set[str]]) -> set[str]:
+    """Return the names, and all that edges lead to from one of them."""
+    found = set(names)
+    waiting = list(found)
+    while waiting:
+        new = edges.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
 
 
 def libraries(entry: str, sources: Sources, roots: Sequence[Path]) -> list[str]:

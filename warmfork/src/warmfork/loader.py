@@ -12,6 +12,7 @@ from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
 
+from warmfork.graph import Graph
 from warmfork.reads import signature
 from warmfork.record import Record
 from warmfork.sources import Sources, compile_source
@@ -80,9 +81,13 @@ class Importer(MetaPathFinder):
         self.record.files[fullname] = file
         self.record.signatures[file] = signature(file)
 
-    def stale(self) -> set[str]:
-        """Return what was executed or read and is not what the snapshot has, or what is on the disk now."""
-        executed = {
+    def stale(self, entry: str, before: Record) -> set[str]:
+        """Return what was executed or read and is not what the snapshot has, or what is on the disk now.
+
+        Also what the application, which begins with the entry, no longer imports. before: what the last process did.
+        """
+        needed = Graph(self.record, self.sources, before).needs(entry)
+        executed = {file for name, file in self.record.files.items() if name not in needed} | {
             file
             for file, digest in self.record.digests.items()
             if (source := self.sources.find(file)) is None or source.digest.hex() != digest
@@ -145,17 +150,16 @@ class Importer(MetaPathFinder):
         canonical = self._territory.canonical(path)
         return canonical is not None and self.sources.find(canonical) is not None
 
-    def begin(self, name: str) -> None:
+    def begin(self, name: str, file: str) -> None:
         """Note that the module is being executed."""
         if self._importing:
             self.record.imported[self._importing[-1]].add(name)
         self._importing.append(name)
+        self.record.files[name] = file
 
     def end(self, name: str, file: str, digest: str) -> None:
         """Note that the module's execution has ended, well or not."""
         self._importing.remove(name)
-        self.record.files.pop(name, None)
-        self.record.files[name] = file
         self.record.digests[file] = digest
 
 
@@ -181,7 +185,7 @@ class _Loader(SourceFileLoader):
         return source.code or compile_source(source.content, Path(self._file))
 
     def exec_module(self, module: ModuleType) -> None:
-        self._importer.begin(module.__name__)
+        self._importer.begin(module.__name__, self._file)
         try:
             super().exec_module(module)
         finally:

@@ -41,13 +41,15 @@ class Change:
 class Known:
     """What is known of the application and its processes.
 
-    broken: files that do not compile; executed: files that the application last executed; standby: files that the
+    broken: files that do not compile; executed: files that the application last executed; unserved: files
+    that have changed since what serves was saved, this change's among them; standby: files that the
     process standing by has executed or read, or will have when it is ready; None when there is no such process;
     is_single: the application must not run twice at a time.
     """
 
     broken: frozenset[str] = frozenset()
     executed: AbstractSet[str] = frozenset()
+    unserved: frozenset[str] = frozenset()
     standby: AbstractSet[str] | None = None
     is_single: bool = False
 
@@ -71,9 +73,10 @@ def decide(change: Change, known: Known) -> Decision:
         return Decision(Way.RESTART, f"{names} has changed, which is now imported with the application")
     if not change.files:
         return Decision(Way.IGNORE, "nothing has changed")
-    if broken := change.files & known.broken & known.executed:
-        return Decision(Way.FAIL, f"{min(broken)} does not compile")
-    return _process(change.files, known)
+    if len(known.unserved) == 1 and known.unserved <= known.broken & known.executed:
+        # Of several files another may be the one that fails first.
+        return Decision(Way.FAIL, "it does not compile")
+    return _process(change.files | known.unserved, known)
 
 
 def _process(files: frozenset[str], known: Known) -> Decision:

@@ -11,7 +11,7 @@ class Record:
     """What one process has executed and read while it imported the application.
 
     Paths are text, as the file was opened. files: of each executed module, by name, in the order in which their imports
-    finished; digests: hexadecimal, of the files as they were executed; imported: whom each module was the first to
+    began; digests: hexadecimal, of the files as they were executed; imported: whom each module was the first to
     import; read: files and folders that were read while a module was executed, by its name; signatures: of those then.
     """
 

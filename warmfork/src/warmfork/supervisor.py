@@ -107,6 +107,8 @@ class Supervisor:
         self._generation = state.generation if state else 0
         self._skip = settings.no_preload | set(state.skip if state else ())
         self._failure: Failure | None = None
+        # Files that have changed since the code that serves was saved.
+        self._unserved: set[str] = set()
         self._changed: set[Path] = {Path(name) for name in state.files} if state else set()
         self._change_began = self._began
         self._answers: list[Callable[[Outcome], None]] = []
@@ -283,6 +285,7 @@ class Supervisor:
             self._answers.append(answer)
         self._hold()
         names = frozenset(map(str, changed))
+        self._unserved |= names
         self._edited = self._record.modules_of({name for name in names if self._sources.find(name)})
         environment = report.name(self._env_file) if self._env_file in changed else ""
         edited = tuple(name for name, file in self._held.items() if file in names)
@@ -292,14 +295,13 @@ class Supervisor:
         """Do what the policy says."""
         standby = self._processes.one(Role.STANDBY)
         errors = {name: source.error for name in change.files if (source := self._sources.find(name)) and source.error}
-        decision = decide(
-            change,
-            Known(
-                broken=frozenset(errors),
-                executed=self._record.digests.keys(),
-                standby=self._executed_by(standby) if standby else None,
-            ),
+        known = Known(
+            broken=frozenset(errors),
+            executed=self._record.digests.keys(),
+            unserved=frozenset(self._unserved),
+            standby=self._executed_by(standby) if standby else None,
         )
+        decision = decide(change, known)
         if decision.way is Way.RESTART:
             self._skip |= set(change.libraries)
             self._restart(decision.reason)
@@ -382,6 +384,7 @@ class Supervisor:
             preimported=preimported,
             deferred=deferred,
             failure=failure,
+            before=self._record,
             sibling=self._processes.serving,
         )
         self._add(process)
@@ -448,6 +451,7 @@ class Supervisor:
         self._report_success(process)
         self._failure = None
         self._changed.clear()
+        self._unserved.clear()
         self._answer(Outcome("reloaded"))
         self._events.call_later("prepare", _REST, self._prepare)
         self._follow()

@@ -1,0 +1,40 @@
+"""What a change asks for, as a table."""
+
+import pytest
+
+from warmfork.policy import Change, Known, Way, decide
+
+MAIN, VERSION, OTHER = "/app/main.py", "/app/version.py", "/app/other.py"
+EXECUTED = frozenset({MAIN, VERSION, OTHER})
+SAVED = Change(files=frozenset({VERSION}))
+UNSERVED = frozenset({VERSION})
+
+
+@pytest.mark.parametrize(
+    ("change", "known", "way"),
+    (
+        (Change(), Known(executed=EXECUTED), Way.IGNORE),
+        (SAVED, Known(executed=EXECUTED, unserved=UNSERVED), Way.IMPORT),
+        (SAVED, Known(executed=EXECUTED, unserved=UNSERVED, standby={MAIN}), Way.STANDBY),
+        (SAVED, Known(executed=EXECUTED, unserved=UNSERVED, standby=set()), Way.STANDBY),
+        (SAVED, Known(executed=EXECUTED, unserved=UNSERVED, standby={VERSION}), Way.IMPORT),
+        # An earlier change, which did not start, counts as well.
+        (SAVED, Known(executed=EXECUTED, unserved=UNSERVED | {OTHER}, standby={OTHER}), Way.IMPORT),
+        (SAVED, Known(broken=UNSERVED, executed=EXECUTED, unserved=UNSERVED, standby=set()), Way.FAIL),
+        # Of two, the other one may be what fails first; and a file that nobody imports may be broken.
+        (SAVED, Known(broken=UNSERVED, executed=EXECUTED, unserved=UNSERVED | {OTHER}), Way.IMPORT),
+        (SAVED, Known(broken=UNSERVED, executed=frozenset({MAIN}), unserved=UNSERVED), Way.IMPORT),
+        (SAVED, Known(executed=EXECUTED, unserved=UNSERVED, standby=set(), is_single=True), Way.ONE_AT_A_TIME),
+        (Change(files=UNSERVED, environment=".env"), Known(executed=EXECUTED, standby=set()), Way.RESTART),
+        (Change(files=UNSERVED, libraries=("common",)), Known(executed=EXECUTED, standby=set()), Way.RESTART),
+        (Change(packages=("fastapi",)), Known(executed=EXECUTED, standby=set()), Way.RESTART),
+    ),
+)
+def test_way(change: Change, known: Known, way: Way) -> None:
+    assert decide(change, known).way is way
+
+
+def test_reason_of_a_restart_names_what_has_changed() -> None:
+    assert "development.env" in decide(Change(environment="development.env"), Known()).reason
+    assert "fastapi" in decide(Change(packages=("fastapi",)), Known()).reason
+    assert "common" in decide(Change(libraries=("common",)), Known()).reason
