@@ -63,11 +63,19 @@ class Reads:
             return
         if not self._is_active or (name := self._reader()) is None:
             return
+        # What is read from here on is read by this.
+        self._is_active = False
+        try:
+            self._note_path(name, path, flags)
+        finally:
+            self._is_active = True
+
+    def _note_path(self, name: str, path: Any, flags: int) -> None:  # noqa: ANN401 - whatever one may open
         path = "." if path is None else path
         if isinstance(path, int):
             return
         path = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - called for each file that is opened
-        if not self._is_ours(path) or sys._getframe(1).f_globals.get("__name__") == _IMPORT_SYSTEM:  # noqa: SLF001
+        if not self._is_ours(path) or sys._getframe(2).f_globals.get("__name__") == _IMPORT_SYSTEM:  # noqa: SLF001
             return
         if flags & _WRITING:
             # What it writes itself is no reason to import it again.
