@@ -1,8 +1,18 @@
 """Where the kernel does not tell of changes, files are looked at over and over instead, and that is said."""
 
 import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
 
 from sample_project import Project
+from warmfork import supervisor
+from warmfork.serve import serve
+from warmfork.settings import Settings
+from warmfork.sockets import bind
+from warmfork.watcher import WatchError
 from warmfork_server import Server, unused_port
 
 WITHOUT_INOTIFY = """
@@ -27,6 +37,25 @@ def test_reload_by_polling(tiny: Project) -> None:
         server.until("the new code answers", lambda: answers(server, "1"))
     finally:
         server.stop()
+
+
+def test_path_of_a_socket_is_free_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, found = tmp_path / "http.sock", []
+
+    def give_up(settings: Settings) -> int:
+        listener, _ = bind(settings, None)
+        listener.close()
+        raise WatchError("no inotify instance is left")
+
+    def run(_: str, **options: Any) -> None:  # noqa: ANN401
+        found.append(Path(options["uds"]).exists())
+
+    monkeypatch.setattr(supervisor, "run", give_up)
+    monkeypatch.setattr(uvicorn, "run", run)
+    # It is set for uvicorn, and must not stay.
+    monkeypatch.setenv("WATCHFILES_FORCE_POLLING", "")
+    assert serve(Settings(app="no:application", uds=str(path))) == 0
+    assert found == [False]
 
 
 def answers(server: Server, text: str) -> bool:
