@@ -21,6 +21,7 @@ from uvicorn.importer import import_from_string
 from warmfork import connections
 from warmfork.activation import Activation
 from warmfork.channel import MAXIMUM_DESCRIPTORS, Channel, Message, close_all
+from warmfork.exclusive import Exclusive
 from warmfork.failure import FailedApplication, Failure
 from warmfork.loader import Importer
 from warmfork.logs import RoutineFilter, configure
@@ -85,6 +86,7 @@ class Child:
         around = Territory([*self.importer.sources.trees, Path.cwd()])
         reads = Reads(self.importer.record, around.is_inside, lambda: self.importer.importing)
         libraries = set(sys.modules)
+        exclusive = Exclusive()
         config = self._configure()
         if self.deferred:
             self._prepare()
@@ -99,7 +101,7 @@ class Child:
             if self.deferred and (stale := self.importer.stale(self.settings.app.partition(":")[0], self.before)):
                 # The last line of defence: it must not serve, whatever the reason.
                 raise _StaleError(stale)
-            server = _Server(config, self, log, libraries)
+            server = _Server(config, self, log, libraries, exclusive.found())
             # What exists by now stays: no collection need look at it, or copy its pages.
             gc.freeze()
             gc.enable()
@@ -171,7 +173,9 @@ class _StaleError(Exception):
 class _Server(uvicorn.Server):
     """Serves on the inherited socket; the parent tells it when to begin, to hold requests back, and to leave."""
 
-    def __init__(self, config: uvicorn.Config, child: Child, log: RoutineFilter, libraries: set[str]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, child: Child, log: RoutineFilter, libraries: set[str], exclusive: str
+    ) -> None:
         super().__init__(config)
         self._channel = child.channel
         self._listener = child.listener
@@ -182,6 +186,7 @@ class _Server(uvicorn.Server):
         self._graceful_timeout = child.settings.graceful_timeout
         self._log = log
         self._libraries = libraries
+        self._exclusive = exclusive
         self._begin = asyncio.Event()
         self._end = asyncio.Event()
         self._held = False
@@ -209,6 +214,7 @@ class _Server(uvicorn.Server):
             "loaded",
             learned=self._learned(),
             record=self._importer.record.as_json(),
+            exclusive=self._exclusive,
         )
         await self._begin.wait()
         if self._end.is_set():

@@ -12,7 +12,7 @@ from typing import Any
 
 from warmfork import report
 from warmfork.activation import Activation
-from warmfork.channel import Channel, Message, close_all
+from warmfork.channel import MAXIMUM_DESCRIPTORS, Channel, Message, close_all
 from warmfork.control import Control, Outcome
 from warmfork.events import EventLoop
 from warmfork.failure import Failure
@@ -116,6 +116,11 @@ class Supervisor:
         self._edited: set[str] = set()
         self._record = Record()
         self._learned: list[str] = []
+        # What the application has started when it was imported; with any of it, it never runs twice at a time.
+        self._exclusive = ""
+        self._starts_when_alone = False
+        # Kept connections that wait for a process that serves.
+        self._idle: list[int] = []
         # Files of libraries that this process has imported and that somebody may work on, by the module's name.
         self._held: dict[str, str] = {}
         self._has_served = bool(state and state.processes)
@@ -300,6 +305,7 @@ class Supervisor:
             executed=self._record.digests.keys(),
             unserved=frozenset(self._unserved),
             standby=self._executed_by(standby) if standby else None,
+            is_single=bool(self._exclusive),
         )
         decision = decide(change, known)
         if decision.way is Way.RESTART:
@@ -307,6 +313,8 @@ class Supervisor:
             self._restart(decision.reason)
         elif decision.way is Way.FAIL:
             self._fail(Failure.of(errors[min(errors.keys() & self._record.digests.keys())]))
+        elif decision.way is Way.ONE_AT_A_TIME:
+            self._start_when_alone()
         elif decision.way is not Way.IGNORE and not (
             decision.way is Way.STANDBY and standby and self._send_change(standby)
         ):
@@ -345,6 +353,26 @@ class Supervisor:
         self._generation += 1
         self._expect(self._fork(Role.STARTING))
 
+    def _start_when_alone(self) -> None:
+        """Let what serves end, and fork a process once it has; requests wait meanwhile."""
+        self._starts_when_alone = True
+        if serving := self._processes.serving:
+            self._drain(serving)
+        self._start_if_alone()
+
+    def _start_if_alone(self) -> None:
+        if self._starts_when_alone and not self._processes:
+            self._starts_when_alone = False
+            self._start()
+
+    def _drain(self, process: Process) -> None:
+        """Let a process finish what is under way."""
+        process.become(Role.DRAINING)
+        process.channel.send("leave")
+        self._limit(process)
+        for oldest in self._processes.with_role(Role.DRAINING)[:-_MOST_DRAINING]:
+            oldest.kill()
+
     def _expect(self, process: Process) -> None:
         seconds = self._settings.hold_timeout
 
@@ -361,7 +389,7 @@ class Supervisor:
         learned, self._learned = self._learned, []
         self._preload(learned)
         self._follow_libraries()
-        if not self._settings.standby or self._processes.one(Role.STANDBY):
+        if not self._settings.standby or self._exclusive or self._processes.one(Role.STANDBY):
             return
         graph = Graph(self._record, self._sources)
         # The entry in any case: it may read what it does not import, such as a digest of all files.
@@ -426,7 +454,9 @@ class Supervisor:
         """Give kept connections to the process that serves."""
         if serving := self._processes.serving:
             serving.channel.send("adopt", descriptors)
-        close_all(descriptors)
+            close_all(descriptors)
+        else:
+            self._idle += descriptors
 
     def _promote(self, process: Process, fields: dict[str, Any]) -> None:
         """Let a process serve in place of the one before, unless its code is old already."""
@@ -439,22 +469,27 @@ class Supervisor:
         process.become(Role.SERVING)
         self._events.cancel("remark")
         if before:
-            before.become(Role.DRAINING)
-            before.channel.send("leave")
-            self._limit(before)
-            for oldest in self._processes.with_role(Role.DRAINING)[:-_MOST_DRAINING]:
-                oldest.kill()
+            self._drain(before)
+        idle, self._idle = self._idle, []
+        for start in range(0, len(idle), MAXIMUM_DESCRIPTORS):
+            self._pass_on(idle[start : start + MAXIMUM_DESCRIPTORS])
         if process.is_fallback:
             return
         self._record = Record.from_json(fields["record"])
         self._learned += fields["learned"]
         self._report_success(process)
+        self._note_exclusive(fields["exclusive"])
         self._failure = None
         self._changed.clear()
         self._unserved.clear()
         self._answer(Outcome("reloaded"))
         self._events.call_later("prepare", _REST, self._prepare)
         self._follow()
+
+    def _note_exclusive(self, found: str) -> None:
+        if found and not self._exclusive:
+            report.log(f"{self._settings.app} starts {found} when it is imported, so it runs in one process at a time")
+        self._exclusive = found
 
     def _follow(self) -> None:
         """From now on watch what the application has read while it was imported."""
@@ -521,6 +556,7 @@ class Supervisor:
         process.become(Role.ENDING)
         if self._stopping:
             return
+        self._start_if_alone()
         if role is Role.STARTING:
             if process.was_standby and (process.outdated or not process.is_prepared):
                 # What it had imported ahead was not as it should be; that says nothing about the change.
@@ -530,7 +566,7 @@ class Supervisor:
                 self._start()
             elif not process.is_fallback:
                 self._fail(process.failure or _ended(code))
-        elif role is Role.SERVING and not self._processes.one(Role.STARTING):
+        elif role is Role.SERVING and not self._processes.one(Role.STARTING) and not self._starts_when_alone:
             if process.age < _MINIMUM_UPTIME:
                 self._fail(process.failure or _ended(code))
             else:
