@@ -46,14 +46,17 @@ async def follow(checkout: Checkout, deliver: Callable[[Batch, float], None], wo
 
 
 async def _is_readable(watcher: Watcher, deadline: float | None = None) -> bool:
-    """Wait until there is something to read; False when there is nothing by the deadline."""
+    """Wait until there may be something to read; False when there is nothing by the deadline."""
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     loop.add_reader(watcher.fileno(), readable.set)
+    # While git is at work, and of folders that the kernel does not watch, the descriptor does not tell.
+    again = None if watcher.again_in is None else loop.time() + watcher.again_in
+    times = [time for time in (again, deadline) if time is not None]
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout_at(min(times, default=None)):
             return await readable.wait()
     except TimeoutError:
-        return False
+        return again is not None and (deadline is None or again < deadline)
     finally:
         loop.remove_reader(watcher.fileno())

@@ -51,6 +51,18 @@ def test_a_save_reaches_all_pods(lane: FastLane, pods: list[Pod], app: Path) -> 
     assert [pod.batches for pod in pods] == [[[changed("main.py", "version = 2\n")]]] * 2
 
 
+def test_what_git_writes_is_sent_when_it_has_ended(lane: FastLane, pods: list[Pod], app: Path) -> None:
+    """After its last write nothing tells that, so the lock is looked at again."""
+    lock = app.parents[1] / ".git" / "index.lock"
+    lock.parent.mkdir()
+    with lock.open("wb"):
+        for version in (2, 3):
+            (app / "main.py").write_text(f"version = {version}\n")
+    lock.unlink()
+    lane.said(r"app/main\.py: 2 of 2 replicas in \d+ ms")
+    assert pods[0].batches[-1] == [changed("main.py", "version = 3\n")]
+
+
 def test_a_file_that_replaces_another_is_a_save(lane: FastLane, pods: list[Pod], app: Path) -> None:
     (app / ".main.py.part").write_text("version = 2\n")
     (app / ".main.py.part").rename(app / "main.py")
