@@ -20,10 +20,10 @@ from warmfork.inotify import Inotify
 
 add_folder = Inotify.add_folder
 
-def add(self, folder):
+def add(self, folder, **options):
     if str(folder).endswith("limited"):
         raise OSError(errno.ENOSPC, "No space left on device")
-    return add_folder(self, folder)
+    return add_folder(self, folder, **options)
 
 Inotify.add_folder = add
 if __name__ == "__main__":
@@ -53,10 +53,10 @@ def limit_watches(monkeypatch: pytest.MonkeyPatch, maximum: int) -> list[int]:
     given: list[Path] = []
     add_folder = Inotify.add_folder
 
-    def add(self: Inotify, folder: Path) -> int:
+    def add(self: Inotify, folder: Path, *, names_only: bool = False) -> int:
         if folder not in given and len(given) >= limit[0]:
             raise OSError(errno.ENOSPC, "No space left on device")
-        watch = add_folder(self, folder)
+        watch = add_folder(self, folder, names_only=names_only)
         given.append(folder)
         return watch
 

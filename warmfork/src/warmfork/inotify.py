@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 MODIFY, ATTRIB, CLOSE_WRITE, MOVED_FROM, MOVED_TO, CREATE, DELETE = 0x2, 0x4, 0x8, 0x40, 0x80, 0x100, 0x200
 OVERFLOW, IGNORED, IS_FOLDER = 0x4000, 0x8000, 0x40000000
-_ONLY_FOLDER, _DO_NOT_FOLLOW = 0x01000000, 0x02000000
+_ONLY_FOLDER, _DO_NOT_FOLLOW, _ADD_TO_MASK = 0x01000000, 0x02000000, 0x20000000
+_NAMES = MOVED_FROM | MOVED_TO | CREATE | DELETE
+_CONTENTS = MODIFY | ATTRIB | CLOSE_WRITE
 _EVENT = struct.Struct("iIII")
 _BUFFER_BYTES = 1 << 16
 
@@ -48,10 +50,13 @@ class Inotify:
         """Stop watching."""
         os.close(self._descriptor)
 
-    def add_folder(self, folder: Path) -> int:
-        """Watch what happens in a folder; return the watch, which is the same for every path to it. Raises OSError."""
-        changes = MODIFY | ATTRIB | CLOSE_WRITE | MOVED_FROM | MOVED_TO | CREATE | DELETE
-        return self._add(folder, changes | _ONLY_FOLDER)
+    def add_folder(self, folder: Path, *, names_only: bool = False) -> int:
+        """Watch what happens in a folder, or only which names come and go; return the watch. Raises OSError.
+
+        It is the same for every path to the folder.
+        """
+        # Otherwise a path for which less is of interest would take from another.
+        return self._add(folder, _ONLY_FOLDER | _ADD_TO_MASK | _NAMES | (0 if names_only else _CONTENTS))
 
     def add_file(self, file: Path) -> int:
         """Watch what is written to a file, by whatever name; return the watch. Raises OSError."""

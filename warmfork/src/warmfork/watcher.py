@@ -8,6 +8,7 @@ from warmfork.folders import (
     ENVIRONMENT_MARKS,
     Listing,
     decisive_places,
+    files_below,
     is_file,
     is_folder,
     is_link,
@@ -33,7 +34,7 @@ from warmfork.inotify import (
 from warmfork.report import log
 from warmfork.watches import Change, Extent, Watches
 
-__all__ = ["WatchError", "Watcher"]
+__all__ = ["WatchError", "Watcher", "files_below"]
 
 _APPEARED, _GONE = CREATE | MOVED_TO, MOVED_FROM | DELETE
 # Seconds without a further event that end a change, and the longest that a change may go on being one.
@@ -148,21 +149,21 @@ class Watcher:
             yield from self._interpret_file(change.mask, change.path)
 
     def _interpret_name(self, mask: int, folder: Path, path: Path) -> Iterator[Path]:
-        dependents = sorted(self._dependents.get(path, ()))
         if mask & (_APPEARED | _GONE):
+            is_dependent = path in self._dependents.get(path, ())
             yield from self._renew_dependents(path)
-            if path in dependents:
+            if is_dependent:
                 return
-        elif not mask & IS_FOLDER:
-            for link in dependents:
-                yield from self._interpret_file(mask, link)
         extent = self._watches.extents.get(folder, Extent.PLACES)
         if extent is Extent.TREE and mask & _APPEARED and path.name in ENVIRONMENT_MARKS and folder not in self._roots:
             # The folder turns out to be a virtual environment.
             yield from self._forget(folder)
         elif extent is Extent.TREE and mask & IS_FOLDER:
             yield from self._interpret_folder(mask, path)
-        elif extent is not Extent.PLACES and not mask & IS_FOLDER:
+        elif extent is Extent.FILES and mask & IS_FOLDER:
+            # As the record of an installed package.
+            yield path
+        elif extent is not Extent.PLACES:
             yield from self._renew(path) if mask & _APPEARED and is_link(path) else self._interpret_file(mask, path)
 
     def _interpret_folder(self, mask: int, folder: Path) -> Iterator[Path]:
@@ -255,7 +256,7 @@ class Watcher:
         for link in (folder / name for name in listing.links):
             if _is_followed(link, extent):
                 self._depend(link)
-        for name in listing.hard_links:
+        for name in (*listing.links, *listing.hard_links):
             self._watches.add_file(folder / name)
         return [folder / name for name in (*listing.files, *listing.links)]
 

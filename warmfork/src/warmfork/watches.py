@@ -8,6 +8,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import NamedTuple
 
+from warmfork.folders import is_link, real_path
 from warmfork.inotify import IGNORED, OVERFLOW, Inotify, explain
 from warmfork.polling import PolledFolders
 
@@ -66,25 +67,29 @@ class Watches:
 
     def add(self, folder: Path, extent: Extent) -> bool:
         """Watch a folder, if only for more than before; return whether that is possible."""
+        extent = max(extent, self.extents.get(folder, extent))
         try:
-            self._watch(folder)
+            self._watch(folder, extent)
         except OSError as error:
             if error.errno not in _EXHAUSTED or not self._poll(folder, error.errno):
                 return False
-        self.extents[folder] = max(extent, self.extents.get(folder, extent))
+        self.extents[folder] = extent
         return True
 
     def add_file(self, path: Path) -> bool:
-        """Watch a file for what is written to it by another name; return whether it has one."""
+        """Watch a file that has another name, or a link leads to, for what is written by that; return whether so."""
         try:
-            state = path.lstat()
-            if state.st_nlink < 2 or not stat.S_ISREG(state.st_mode):  # noqa: PLR2004 - its own name and another
+            state = path.stat()
+            is_other = state.st_nlink > 1 or is_link(path)
+            if not is_other or not stat.S_ISREG(state.st_mode):
                 return False
-            watch = self._inotify.add_file(path)
+            watch = self._inotify.add_file(real_path(path))
         except OSError as error:
             if error.errno in _EXHAUSTED:
                 self._say_why(error.errno)
             return False
+        if self._file_watches.get(path) != watch:
+            self.remove_file(path)
         self._file_watches[path] = watch
         self._file_paths[watch].add(path)
         return True
@@ -123,8 +128,8 @@ class Watches:
         if self._polled.due_in == 0.0:
             yield from self._look()
 
-    def _watch(self, folder: Path) -> None:
-        watch = self._inotify.add_folder(folder)
+    def _watch(self, folder: Path, extent: Extent) -> None:
+        watch = self._inotify.add_folder(folder, names_only=extent is Extent.PLACES)
         before = self._watches.get(folder)
         if before is not None and before != watch:
             # Another folder has come in its place.
@@ -166,7 +171,7 @@ class Watches:
         regained = []
         for folder in self._polled:
             try:
-                self._watch(folder)
+                self._watch(folder, self.extents[folder])
             except OSError as error:
                 if error.errno in _EXHAUSTED:
                     break
