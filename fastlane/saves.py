@@ -27,11 +27,7 @@ async def follow(checkout: Checkout, deliver: Callable[[Batch, float], None], wo
             since = loop.time()
             while True:
                 is_complete = changes.is_complete
-                # The watcher may have something to tell although there is nothing to read.
-                pauses = [
-                    pause for pause in (watcher.again_in, None if is_complete else _UNFINISHED) if pause is not None
-                ]
-                await _is_readable(watcher, loop.time() + min(pauses) if pauses else None)
+                await _is_readable(watcher, None if is_complete else loop.time() + _UNFINISHED)
                 if is_complete:
                     since = loop.time()
                 paths = checkout.concerned(watcher.read())

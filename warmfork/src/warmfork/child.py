@@ -37,6 +37,10 @@ from warmfork.territory import Territory
 _STREAM_GRACE = 0.5
 
 
+# Seconds that each worker process gets to end.
+_WORKER_PATIENCE = 1.0
+
+
 @dataclass
 class Child:
     """What a forked process starts with."""
@@ -82,11 +86,13 @@ class Child:
 
     def _serve(self) -> None:
         gc.disable()
+        os.register_at_fork(after_in_child=self._leave_to_server)
         self.importer.admit()
         around = Territory([*self.importer.sources.trees, Path.cwd()])
         reads = Reads(self.importer.record, around.is_inside, lambda: self.importer.importing)
         libraries = set(sys.modules)
         exclusive = Exclusive()
+        sys.addaudithook(self._on_prompt)
         config = self._configure()
         if self.deferred:
             self._prepare()
@@ -107,6 +113,24 @@ class Child:
             gc.enable()
             with asyncio.Runner(loop_factory=loop_factory) as runner:
                 runner.run(_until_the_end(server))
+
+    def _leave_to_server(self) -> None:
+        """In what the application forks: let go of what belongs to the server, and end when told to.
+
+        The address would stay taken otherwise, the end of the server be missed, and a signal reach its event loop.
+        """
+        self.listener.close()
+        self.channel.close()
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+
+    def _on_prompt(self, event: str, _: tuple[Any, ...]) -> None:
+        """Tell the parent when a person is asked something, as by pdb, and when that is over."""
+        if event == "builtins.input":
+            self.channel.send("prompting", active=True)
+        elif event == "builtins.input/result":
+            self.channel.send("prompting", active=False)
 
     def _prepare(self) -> None:
         """Import what the next change will not touch, then wait for it."""
@@ -144,9 +168,21 @@ class Child:
 
 async def _until_the_end(server: uvicorn.Server) -> NoReturn:
     await server.serve()
+    _end_workers()
     # Handlers may still hold lines.
     logging.shutdown()
     _end_process(0)
+
+
+def _end_workers() -> None:
+    """End processes of multiprocessing, which would do it at an orderly exit."""
+    if multiprocessing := sys.modules.get("multiprocessing"):
+        workers = multiprocessing.active_children()
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join(_WORKER_PATIENCE)
+            worker.kill()
 
 
 def _end_process(code: int) -> NoReturn:
@@ -197,7 +233,6 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """End well on SIGTERM; the parent alone answers to Ctrl-C."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop)
         yield
 

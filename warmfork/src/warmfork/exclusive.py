@@ -6,6 +6,8 @@ import socket
 import threading
 from pathlib import Path
 
+from warmfork.processes import descendants
+
 
 class Exclusive:
     """Compares what this process has with what it had before it imported the application."""
@@ -13,7 +15,7 @@ class Exclusive:
     def __init__(self) -> None:
         """Take stock."""
         self._threads = set(threading.enumerate())
-        self._children = _children()
+        self._children = set(descendants(os.getpid()))
         self._listening = set(_listening())
         self._locks = _locks()
 
@@ -22,19 +24,10 @@ class Exclusive:
         # Threads that Python does not know of, as of a library for numbers, do no work of their own.
         threads = [thread.name for thread in threading.enumerate() if thread not in self._threads]
         words = [f"the thread {name}" for name in threads]
-        words += [f"the process {pid}" for pid in sorted(_children() - self._children)]
+        words += [f"the process {pid}" for pid in sorted(set(descendants(os.getpid())) - self._children)]
         words += [f"a server on {_listening()[key]}" for key in sorted(_listening().keys() - self._listening)]
         words += ["a lock on a file"] if _locks() - self._locks else []
         return ", ".join(words)
-
-
-def _children() -> set[str]:
-    """Return the ids of this process's children; none where the kernel does not tell."""
-    found: set[str] = set()
-    for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(OSError):
-            found |= set((task / "children").read_text().split())
-    return found
 
 
 def _listening() -> dict[str, str]:

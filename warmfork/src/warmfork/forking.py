@@ -14,6 +14,7 @@ from warmfork.failure import Failure
 from warmfork.loader import Importer
 from warmfork.processes import Process, Role
 from warmfork.record import Record
+from warmfork.seeds import Seeds
 from warmfork.settings import Settings
 from warmfork.status import Status
 from warmfork.territory import Territory
@@ -29,6 +30,7 @@ class Forking:
     activation: Activation
     importer: Importer
     territory: Territory
+    seeds: Seeds
 
     def fork(  # noqa: PLR0913 - what differs between them
         self,
@@ -49,6 +51,7 @@ class Forking:
         if not pid:
             mine.close()
             self._leave_to_parent()
+            self.seeds.renew()
             Child(
                 settings=self.settings,
                 channel=theirs,
@@ -71,5 +74,6 @@ class Forking:
         """In a child: let go of what belongs to the parent."""
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGIO):
             signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ctrl-C is for the parent. Not ignored, for a program that the application starts would inherit that.
+        signal.signal(signal.SIGINT, lambda *_: None)
         self.events.leave_to_parent()

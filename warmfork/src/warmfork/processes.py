@@ -42,8 +42,8 @@ class Process:
     """A forked process.
 
     deferred: modules that it has not imported, because they wait for the next change; stale: files that changed since
-    it was forked; outdated: files by which it has found itself to be of no use; is_fallback: it serves the failure and
-    not the application.
+    it was forked; outdated: files by which it has found itself to be of no use; is_prompting: a
+    person is asked something, as by a debugger; is_fallback: it serves the failure and not the application.
     """
 
     pid: int
@@ -54,6 +54,7 @@ class Process:
     stale: set[Path] = field(default_factory=set)
     outdated: set[str] = field(default_factory=set)
     is_prepared: bool = False
+    is_prompting: bool = False
     is_fallback: bool = False
     failure: Failure | None = None
     began: float = field(default_factory=time.monotonic)
@@ -75,10 +76,11 @@ class Process:
         self.role = role
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once, with all that it has started."""
         self.become(Role.ENDING)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+        for pid in (self.pid, *descendants(self.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def describe(self) -> dict[str, Any]:
         """Return what a status tells, for JSON."""
@@ -128,6 +130,16 @@ class Processes:
                 return
             if process := self._by_pid.pop(pid, None):
                 ended(process, os.waitstatus_to_exitcode(status))
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes that a process has started, and theirs; none where the kernel does not tell."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *descendants(child)]
+    return found
 
 
 def pss(pid: int) -> int:

@@ -30,6 +30,7 @@ from warmfork.reading import read_environment_file
 from warmfork.reads import signature
 from warmfork.record import Record
 from warmfork.restart import State
+from warmfork.seeds import Seeds
 from warmfork.settings import INCLUDES, Settings
 from warmfork.sockets import bind, url
 from warmfork.sources import Sources
@@ -103,7 +104,7 @@ class Supervisor:
         sys.meta_path.insert(0, self._importer)
         self._events = EventLoop()
         self._processes = Processes()
-        self._forking = Forking(settings, self._events, listener, activation, self._importer, self._territory)
+        self._forking = Forking(settings, self._events, listener, activation, self._importer, self._territory, Seeds())
         self._generation = state.generation if state else 0
         self._skip = settings.no_preload | set(state.skip if state else ())
         self._failure: Failure | None = None
@@ -125,6 +126,7 @@ class Supervisor:
         self._held: dict[str, str] = {}
         self._has_served = bool(state and state.processes)
         self._stopping = False
+        self._had_terminal = _has_terminal()
         self._control: Control | None = None
         for process in state.processes if state else ():
             self._add(
@@ -162,6 +164,9 @@ class Supervisor:
 
     def _on_signal(self, number: signal.Signals) -> None:
         if number in {signal.SIGTERM, signal.SIGINT}:
+            self._stop()
+        elif number == signal.SIGHUP and self._had_terminal and not _has_terminal():
+            # Its window was closed.
             self._stop()
         elif number == signal.SIGHUP:
             self._restart("asked to by SIGHUP")
@@ -216,12 +221,17 @@ class Supervisor:
         self._stopping = True
         self._events.cancel_all()
         for process in self._processes:
+            process.is_prompting = False
             if process.role in {Role.STARTING, Role.STANDBY} or not process.channel.send("stop"):
                 process.kill()
             self._limit(process)
 
     def _limit(self, process: Process) -> None:
-        """End a process that does not end by itself in time."""
+        """End a process that does not end by itself in time, unless a person is at its prompt."""
+        if process.is_prompting:
+            self._events.cancel(process)
+            report.log(f"process {process.pid} runs the old code on until its prompt is left")
+            return
         self._events.call_later(process, self._settings.graceful_timeout + _PATIENCE, process.kill)
 
     def watch(self, descriptor: int, ready: Callable[[], None]) -> None:
@@ -371,7 +381,8 @@ class Supervisor:
         process.channel.send("leave")
         self._limit(process)
         for oldest in self._processes.with_role(Role.DRAINING)[:-_MOST_DRAINING]:
-            oldest.kill()
+            if not oldest.is_prompting:
+                oldest.kill()
 
     def _expect(self, process: Process) -> None:
         seconds = self._settings.hold_timeout
@@ -449,6 +460,10 @@ class Supervisor:
             self._promote(process, message.fields)
         elif message.event == "idle":
             self._pass_on(message.descriptors)
+        elif message.event == "prompting":
+            process.is_prompting = bool(message.fields["active"])
+            if process.role is Role.DRAINING:
+                self._limit(process)
 
     def _pass_on(self, descriptors: list[int]) -> None:
         """Give kept connections to the process that serves."""
@@ -596,6 +611,15 @@ class Supervisor:
 def _ended(code: int) -> Failure:
     text = f"the process ended {report.ending(code)}"
     return Failure(text, text)
+
+
+def _has_terminal() -> bool:
+    """Tell whether this process belongs to a terminal that is there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
 
 
 def _load_environment(env_file: Path | None) -> None:
