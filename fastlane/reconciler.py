@@ -26,7 +26,7 @@ _LONGEST_SETTLING = 5.0
 # Seconds until a file that is being written here is looked at again.
 _UNFINISHED = 0.05
 # Repairs of one file between two saves of it; more would be a fight with whatever changes it there.
-_MOST_REPAIRS = 6
+_MOST_REPAIRS = 5
 # Seconds after which a repair has lasted.
 _LASTING = 30.0
 # Bytes in one message.
@@ -150,7 +150,7 @@ class Reconciler:
             differing.update((await asyncio.to_thread(self._compare, gone))[0])
         # Read again and sent in the same step: what was there before a save must not be sent after it.
         differing, _ = self._compare({path: known[path] for path in differing}, at_once)
-        for news in _portions({path: content for path, content in differing.items() if self._is_worth_it(path, now)}):
+        for news in _portions({path: differing[path] for path in sorted(differing) if self._is_worth_it(path, now)}):
             batch = self._checkout.batch(news)
             tasks.create_task(self._conclude(batch, known, self._stream.send(batch)))
 
@@ -224,10 +224,10 @@ def _is_to_be_sent(path: Path, here: Content, there: Digest | None) -> bool:
 def _portions(news: Mapping[Path, Content]) -> list[dict[Path, Content]]:
     """Return the files in groups that are not too large for one message."""
     portions: list[dict[Path, Content]] = []
-    size = _MOST_AT_ONCE
+    size = 0
     for path, content in news.items():
         more = len(content) if isinstance(content, bytes) else 0
-        if size + more > _MOST_AT_ONCE:
+        if not portions or size + more > _MOST_AT_ONCE:
             portions.append({})
             size = 0
         portions[-1][path] = content

@@ -134,6 +134,8 @@ class Pod:
         for change in request["changes"]:
             if "deleted" in change:
                 self.files.pop(change["path"], None)
+            elif "link" in change:
+                self.files[change["path"]] = f"-> {change['link']}"
             else:
                 self.files[change["path"]] = base64.b64decode(change["content"]).decode()
         self.batches.append(request["changes"])

@@ -59,7 +59,8 @@ class FastLane:
         self._process.wait(PATIENCE)
         self._reader.join()
         with self._output, self._errors:
-            assert (self._errors.read(), self._process.returncode) == (b"", 0)
+            errors = self._errors.read().decode()
+            assert (errors, self._process.returncode) == ("", 0), errors
 
     def _read(self) -> None:
         for line in self._output:

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -153,8 +154,9 @@ def test_what_tools_leave_behind_is_not_sent(lane: FastLane, pods: list[Pod], ap
 def test_what_cannot_be_sent_is_left_to_tilt(lane: FastLane, pods: list[Pod], app: Path) -> None:
     (app / "large.bin").write_bytes(bytes((1 << 20) + 1))
     lane.said(r"app/large\.bin: has more than 1 MiB; left to Tilt")
-    (app / "link.py").symlink_to("main.py")
-    lane.said(r"app/link\.py: is a symbolic link; left to Tilt")
+    os.mkfifo(app.parent / "pipe")
+    (app.parent / "pipe").rename(app / "pipe")
+    lane.said(r"app/pipe: is no regular file; left to Tilt")
     (app / "largest.bin").write_bytes(bytes(1 << 20))
     lane.said(r"app/largest\.bin: 2 of 2 .*")
     # One that was sent and no longer can be is not deleted either.
@@ -230,3 +232,74 @@ def changed(name: str, content: str) -> Message:
 
 def deleted(name: str) -> Message:
     return {"path": f"/app/app/{name}", "deleted": True}
+
+
+def test_a_link_to_a_file_of_the_folder_is_carried_as_a_link(lane: FastLane, pods: list[Pod], app: Path) -> None:
+    (app / "link.py").symlink_to("main.py")
+    lane.said(r"app/link\.py: 2 of 2 .*")
+    (app / "link.py").unlink()
+    (app / "link.py").write_text("version = 1\n")
+    lane.said(r"app/link\.py: 2 of 2 .*", times=2)
+    assert pods[0].batches == [[{"path": "/app/app/link.py", "link": "main.py"}], [changed("link.py", "version = 1\n")]]
+
+
+@pytest.mark.parametrize("is_there", (True, False), ids=("at the start", "later"))
+def test_a_link_that_would_not_lead_to_the_same_in_pods_is_told(
+    is_there: bool, app: Path, cluster: Cluster, start: Callable[[], FastLane]
+) -> None:
+    (app.parent / "shared.py").write_text("")
+    (app / "folder").mkdir()
+    links = {
+        "outside.py": "../shared.py",
+        "absolute.py": str(app / "main.py"),
+        "none.py": "gone.py",
+        "package": "folder",
+    }
+    reasons = {
+        "outside.py": r"is a symbolic link to \.\./shared\.py, outside of app: pods do not have that",
+        "absolute.py": r"is a symbolic link to /.*/main\.py, outside of app: pods do not have that",
+        "none.py": r"is a symbolic link to gone\.py, which is not there",
+        "package": "is a symbolic link to a folder",
+    }
+    lane = None if is_there else start()
+    if lane:
+        lane.said("app: watched")
+    for name, target in links.items():
+        (app / name).symlink_to(target)
+    lane = lane or start()
+    for name, reason in reasons.items():
+        lane.said(rf"app/{name}: {reason}; left to Tilt")
+    pod = cluster.add("backend-a")
+    lane.said("backend-a: connected")
+    (app / "main.py").write_text("version = 2\n")
+    lane.said(r"app/main\.py: 1 of 1 .*")
+    assert pod.batches == [[changed("main.py", "version = 2\n")]]
+
+
+def test_a_file_is_sent_when_it_is_no_longer_written(lane: FastLane, pods: list[Pod], app: Path) -> None:
+    """Another save ends meanwhile, whose event says "look"."""
+    with (app / "main.py").open("w") as writing:
+        writing.write("version")
+        writing.flush()
+        (app / "main.py").open("a").close()
+        (app / "other.py").write_text("")
+        lane.said(r"app/other\.py: 2 of 2 .*")
+        writing.write(" = 2\n")
+    lane.said(r"app/main\.py: 2 of 2 .*")
+    assert pods[0].batches == [[changed("other.py", "")], [changed("main.py", "version = 2\n")]]
+
+
+def test_a_file_that_stays_open_for_writing_is_sent_as_it_is(lane: FastLane, pods: list[Pod], app: Path) -> None:
+    with (app / "main.py").open("a") as writing:
+        writing.write("# more\n")
+        writing.flush()
+        (app / "main.py").open("a").close()
+        lane.said(r"app/main\.py: 2 of 2 .*")
+    assert pods[0].batches == [[changed("main.py", "version = 1\n# more\n")]]
+
+
+def test_a_name_that_is_no_text_is_delivered(lane: FastLane, pods: list[Pod], app: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.txt")
+    (app / name).write_text("closed\n")
+    lane.said(r"app/caf\\udce9\.txt: 2 of 2 .*")
+    assert pods[0].batches == [[changed(name, "closed\n")]]
