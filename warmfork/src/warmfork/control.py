@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from warmfork.contents import MAXIMUM_BYTES, Content, Digest, Link, digest, digest_at, listing
 from warmfork.control_stream import ControlStream, RefusalError
 from warmfork.reading import BeingWrittenError
-from warmfork.replacing import NotReplacedError, replace_all
+from warmfork.replacing import NotReplacedError, is_aside, replace_all
 from warmfork.settings import SettingsError
 
 _SHORTEST_TOKEN = 32
@@ -109,7 +109,7 @@ class Control:
         for path in paths:
             if path in self._deliveries and self._is_as_sent(path, is_being_written):
                 self._foreign.pop(path, None)
-            elif self._token and any(root in {path, *path.parents} for root in self._roots):
+            elif self._token and not is_aside(path) and any(root in {path, *path.parents} for root in self._roots):
                 self._tell_later(path)
 
     def _is_as_sent(self, path: Path, is_being_written: Callable[[Path], bool]) -> bool:

@@ -43,6 +43,11 @@ def replace_all(contents: Mapping[Path, Content]) -> None:
             _beside(path, _BEFORE).unlink()
 
 
+def is_aside(path: Path) -> bool:
+    """Tell whether the file is one that replace_all() needs for a moment."""
+    return path.name.startswith(".") and path.name.endswith((f".{_UNFINISHED}", f".{_BEFORE}"))
+
+
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(f".{path.name}.{suffix}")
 
@@ -58,11 +63,11 @@ def _keep_aside(path: Path, undo: list[tuple[Path, Callable[[], object]]]) -> No
     """Give what is there a second name, under which it outlives its replacement."""
     before = _beside(path, _BEFORE)
     before.unlink(missing_ok=True)
-    try:
-        os.link(path, before, follow_symlinks=False)
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         undo.append((path, lambda: path.unlink(missing_ok=True)))
         return
+    try:
+        os.link(path, before, follow_symlinks=False)
     except OSError:  # no hard links here
         shutil.copy2(path, before, follow_symlinks=False)
     undo.append((path, lambda: before.replace(path)))
