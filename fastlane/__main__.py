@@ -83,7 +83,7 @@ async def _follow(arguments: argparse.Namespace) -> NoReturn:
         files = keep_trying(
             ", ".join(sync.name(sync.folder) for sync in arguments.sync),
             "watched",
-            lambda works: saves.follow(checkout, lane.deliver, works),
+            lambda works: saves.follow(checkout, lane.note, lane.deliver, works),
         )
         tasks.create_task(files)
         await keep_trying(

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from fastlane.checkout import Batch, Checkout, summary
@@ -24,6 +25,12 @@ class _Replica:
         self._name = name
         self.stream = Stream(command, token)
         self.reconciler = Reconciler(name, checkout, self.stream)
+
+    def deliver(self, batch: Batch) -> asyncio.Future[Reply]:
+        """Send at once; what is refused, such as for a moment, is tried again."""
+        reply = self.stream.send(batch)
+        reply.add_done_callback(lambda reply: self.reconciler.take_reply(batch, reply.result()))
+        return reply
 
     async def run(self) -> NoReturn:
         async with asyncio.TaskGroup() as tasks:
@@ -61,11 +68,14 @@ class Lane:
             self._replicas[pod] = _Replica(pod.name, self._connection(pod), self._token, self._checkout)
             self._running[pod] = self._tasks.create_task(self._replicas[pod].run())
 
+    def note(self, paths: set[Path]) -> None:
+        """Take note of files that were touched here."""
+        for replica in self._replicas.values():
+            replica.reconciler.forget(paths)
+
     def deliver(self, batch: Batch, since: float) -> None:
         """Send the batch to every pod now; log later what became of it. since: the loop's time of the save."""
-        for replica in self._replicas.values():
-            replica.reconciler.forget(batch.paths)
-        replies = {pod: replica.stream.send(batch) for pod, replica in self._replicas.items()}
+        replies = {pod: replica.deliver(batch) for pod, replica in self._replicas.items()}
         self._tasks.create_task(_report(batch, since, replies))
 
 

@@ -16,7 +16,7 @@ from fastlane.checkout import Batch, Checkout, summary
 from fastlane.saves import ABSENCE
 from fastlane.stream import Reply, Stream
 from fastlane.trouble import Trouble
-from warmfork.contents import Content, Digest, UnfitError, digest
+from warmfork.contents import UNFIT, Content, Digest, UnfitError, digest
 from warmfork.reading import BeingWrittenError
 
 # Seconds after a file's last change in the pod: whoever copies there may not have finished with it. Doubled with each
@@ -71,9 +71,16 @@ class Reconciler:
         self._news.set()
 
     def forget(self, paths: Iterable[Path]) -> None:
-        """Begin to count anew: these files have been saved."""
+        """Begin to count anew: these files have been touched here."""
         for path in paths:
             self._repairs.pop(path, None)
+
+    def take_reply(self, batch: Batch, reply: Reply) -> None:
+        """Take note of what became of a save: what was refused is not as it should be."""
+        if reply.outcome == "refused":
+            for path in batch.paths:
+                self._note(path, UNFIT)
+            self._news.set()
 
     def take_report(self, event: Mapping[str, Any]) -> None:
         """Take in what others have changed in the pod. Raises Trouble when that cannot be understood."""
@@ -152,25 +159,23 @@ class Reconciler:
         differing, _ = self._compare({path: known[path] for path in differing}, at_once)
         for news in _portions({path: differing[path] for path in sorted(differing) if self._is_worth_it(path, now)}):
             batch = self._checkout.batch(news)
-            tasks.create_task(self._conclude(batch, known, self._stream.send(batch)))
+            tasks.create_task(self._conclude(batch, self._stream.send(batch)))
 
-    async def _conclude(
-        self, batch: Batch, known: Mapping[Path, Digest | None], awaited: asyncio.Future[Reply]
-    ) -> None:
+    async def _conclude(self, batch: Batch, awaited: asyncio.Future[Reply]) -> None:
         """Take note of what became of a repair."""
         reply = await awaited
         # What is told may be older than what was sent meanwhile: then it was equal already.
         if reply.outcome == "undelivered" or (reply.outcome != "refused" and not reply.written):
             return
         now = asyncio.get_running_loop().time()
+        is_first = not any(path in self._repairs for path in batch.paths)
         for path in batch.paths:
             number = self._repairs[path].number if path in self._repairs else 0
             self._repairs[path] = _Repairs(number + 1, now + _LASTING)
+        self.take_reply(batch, reply)
         if reply.outcome == "refused":
-            _logger.warning("%s: differed in %s, but: %s", summary(batch.names), self._name, reply.error)
-            for path in batch.paths:
-                self._note(path, known[path])
-            self._news.set()
+            if is_first:
+                _logger.warning("%s: differed in %s, but: %s", summary(batch.names), self._name, reply.error)
         else:
             error = f"; {reply.error}" if reply.error else ""
             _logger.info("%s: differed in %s, sent again%s", summary(batch.names), self._name, error)

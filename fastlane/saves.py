@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from fastlane.changes import Changes
@@ -17,8 +18,16 @@ ABSENCE = 0.1
 _UNFINISHED = 0.02
 
 
-async def follow(checkout: Checkout, deliver: Callable[[Batch, float], None], works: Callable[[], None]) -> NoReturn:
-    """Call `deliver` with each change of the checkout, and with the loop's time when it came. Raises Trouble."""
+async def follow(
+    checkout: Checkout,
+    note: Callable[[set[Path]], None],
+    deliver: Callable[[Batch, float], None],
+    works: Callable[[], None],
+) -> NoReturn:
+    """Call `deliver` with each change of the checkout, and with the loop's time when it came. Raises Trouble.
+
+    note: is called with all files that were touched, changed or not.
+    """
     loop = asyncio.get_running_loop()
     try:
         with contextlib.closing(Watcher(checkout.folders)) as watcher:
@@ -35,6 +44,7 @@ async def follow(checkout: Checkout, deliver: Callable[[Batch, float], None], wo
                     if not await _is_readable(watcher, since + ABSENCE):
                         break
                     paths |= checkout.concerned(watcher.read())
+                note(paths)
                 if batch := changes.take(paths):
                     deliver(batch, since)
     except WatchError as error:

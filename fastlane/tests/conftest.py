@@ -9,6 +9,7 @@ import pytest
 
 from fastlane.tests.cluster import Cluster
 from fastlane.tests.program import FastLane
+from fastlane.tests.replica import APPLICATION, Replica
 
 
 @pytest.fixture
@@ -48,3 +49,28 @@ def lane(start: Callable[[], FastLane]) -> FastLane:
     lane.said("app: watched")
     lane.said("pods with .*: followed")
     return lane
+
+
+@pytest.fixture
+def replica(cluster: Cluster, app: Path, tmp_path: Path) -> Iterator[Callable[..., Replica]]:
+    """Return what starts a replica and tells the cluster of it."""
+    (app / "main.py").write_text(APPLICATION)
+    (app / "version.py").write_text("VERSION = 1\n")
+    running: list[Replica] = []
+
+    def start(name: str, container: str = "containerd://1") -> Replica:
+        running.append(Replica(name, tmp_path / name, cluster))
+        cluster.announce(name, container=container)
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.end()
+
+
+@pytest.fixture
+def replicas(replica: Callable[..., Replica], lane: FastLane) -> list[Replica]:
+    replicas = [replica("backend-a"), replica("backend-b")]
+    for one in replicas:
+        lane.said(f"{one.name}: connected")
+    return replicas

@@ -51,7 +51,7 @@ def test_without_inotify_the_cause_is_told(monkeypatch: pytest.MonkeyPatch, tmp_
 
     async def follow() -> None:
         checkout = Checkout([Sync(tmp_path, PurePosixPath("/app/app"))])
-        await saves.follow(checkout, lambda *_: None, lambda: None)
+        await saves.follow(checkout, lambda _: None, lambda *_: None, lambda: None)
 
     with pytest.raises(Trouble, match="this system has no inotify for 1 folders"):
         asyncio.run(follow())

@@ -154,9 +154,18 @@ def test_what_is_changed_again_and_again_is_left_alone_until_it_is_saved(lane: F
 def test_a_refused_repair_is_told_and_tried_again(lane: FastLane, pod: Pod) -> None:
     pod.answer = lambda request: {"id": request["id"], "ok": False, "error": "refused: it is read-only"}
     tell(pod, main__py="half")
-    lane.said(r"app/main\.py: differed in backend-a, but: refused: it is read-only", times=2)
+    lane.said(r"app/main\.py: differed in backend-a, but: refused: it is read-only")
+    until(lambda: len(pod.batches) > 1, "it is tried again")
     pod.answer = lambda request: outcome(request, "failed", "NameError: name 'x' is not defined")
     lane.said(r"app/main\.py: differed in backend-a, sent again; NameError: name 'x' is not defined")
+
+
+def test_a_refused_save_is_tried_again(lane: FastLane, pod: Pod, app: Path) -> None:
+    pod.answer = lambda request: {"id": request["id"], "ok": False, "error": "refused: a folder has just gone"}
+    (app / "main.py").write_text("version = 2\n")
+    lane.said(r"app/main\.py: 0 of 1 replicas; backend-a: refused: a folder has just gone")
+    pod.answer = lambda request: outcome(request, "reloaded")
+    lane.said(r"app/main\.py: differed in backend-a, sent again")
 
 
 def test_a_pod_that_cannot_tell_is_not_compared(lane: FastLane, cluster: Cluster) -> None:

@@ -42,7 +42,8 @@ class Digest(NamedTuple):
     size: int
 
 
-_UNFIT = Digest("", 0)
+# What lies there cannot be carried, or nobody knows what it is: equal to nothing.
+UNFIT = Digest("", 0)
 
 
 def digest(content: Content) -> Digest | None:
@@ -80,7 +81,7 @@ def digest_at(path: Path, *, at_once: bool = False) -> Digest | None:
     try:
         return digest(read(path, at_once=at_once))
     except UnfitError:
-        return _UNFIT
+        return UNFIT
 
 
 def listing(folder: Path) -> Iterator[Path]:
