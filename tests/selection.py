@@ -27,7 +27,12 @@ USERS: Mapping[str, tuple[str, ...]] = {
     "fastlane": ("fastlane/tests",),
     "frontend": ("frontend/tests", "backend/tests/test_dev.py", "bench/tests/test_page.py"),
     "k8s": ("tests/manifests", "tests/smoke"),
-    "warmfork": ("warmfork/tests", "fastlane/tests/test_warmfork.py", "bench/tests/test_servers.py"),
+    "warmfork": (
+        "warmfork/tests",
+        "fastlane/tests/test_warmfork.py",
+        "fastlane/tests/test_equality.py",
+        "bench/tests/test_servers.py",
+    ),
     "ctlptl.yaml": ("devenv/tests", "tests/manifests"),
     ".ci": (),
     ".dockerignore": (),
