@@ -25,7 +25,9 @@ async def first_batch(app: Path, monkeypatch: pytest.MonkeyPatch, *, comes_back:
 
     monkeypatch.setattr(saves, "_is_readable", noticed)
     checkout = Checkout([Sync(app, PurePosixPath("/app/app"))])
-    following = asyncio.create_task(saves.follow(checkout, lambda batch, _: batches.put_nowait(batch), works.set))
+    following = asyncio.create_task(
+        saves.follow(checkout, lambda _: None, lambda batch, _: batches.put_nowait(batch), works.set)
+    )
     await works.wait()
     (app / "main.py").rename(app / "main.py~")
     await is_missed.wait()

@@ -120,12 +120,14 @@ def test_folder_that_is_gone_or_another_is_told(tiny: Project, server: Server, c
 
 def test_everything_is_told_on_asking(tiny: Project, channel: ControlChannel) -> None:
     """In pages, however many files there are; of a change of so many only that there was one."""
-    files = [tiny.path(f"{'n' * 150}_{number:04}.py") for number in range(600)]
-    for file in files:
-        file.write_text(file.name)
-    tiny.path("link.py").symlink_to("version.py")
-    tiny.path("linked").symlink_to(tiny.directory)
-    tiny.path(os.fsdecode(b"caf\xe9.txt")).write_text("closed")
+    elsewhere = tiny.directory / "elsewhere"
+    elsewhere.mkdir()
+    for number in range(600):
+        (elsewhere / f"{'n' * 150}_{number:04}.py").write_text(str(number))
+    (elsewhere / "link.py").symlink_to("version.py")
+    (elsewhere / os.fsdecode(b"caf\xe9.txt")).write_text("closed")
+    # All at once, for it is told by itself what comes by itself.
+    elsewhere.rename(tiny.path("many"))
     while str(tiny.path("")) not in channel.event()["stale"]:
         assert len(channel.events) == 0
     told: dict[str, object] = {}

@@ -141,6 +141,7 @@ def test_linked_package_is_served(tiny: Project, serve: Serve) -> None:
     for number in (2, 3):
         atomically(shared / "value.py", f"VALUE = {number}\n")
         server.until_text(str(number))
+    server.until_reloads(2)
     assert server.reloaded_files() == ["tiny/shared/value.py"] * 2
 
 

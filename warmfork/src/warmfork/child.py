@@ -382,8 +382,11 @@ class _Server(uvicorn.Server):
         # A client that speaks no TLS, or goes away meanwhile.
         with suppress(OSError):
             _, protocol = await loop.connect_accepted_socket(self._create, connection, ssl=tls)
-            if adopted and isinstance(protocol, connections.Movable):
-                protocol.adopt()
+            if isinstance(protocol, connections.Movable):
+                if adopted:
+                    protocol.adopt()
+                # Before its first request is read, which is for newer code if requests are held by now.
+                self._settled(protocol)
 
     async def _leave(self) -> None:
         """Pass on what is idle, finish what is under way, and end."""

@@ -7,7 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
-from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec, PathFinder, SourceFileLoader
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    BuiltinImporter,
+    FrozenImporter,
+    ModuleSpec,
+    PathFinder,
+    SourceFileLoader,
+)
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -19,15 +26,22 @@ from warmfork.sources import Sources, compile_source
 from warmfork.territory import Territory
 
 
+# Python's finders, which are asked by this one.
+_OWN: tuple[object, ...] = (BuiltinImporter, FrozenImporter, PathFinder)
+
+
 class NotHereError(ImportError):
     """A module of the application was about to be imported into the parent, which must never hold one."""
 
 
 class Importer(MetaPathFinder):
-    """A finder for sys.meta_path, ahead of all others.
+    """A finder for sys.meta_path, ahead of all others and in place of Python's own for files.
 
     In the parent it refuses the application's modules; a forked process calls admit() before it imports them.
     """
+
+    # As PathFinder does it, for importlib.metadata.
+    find_distributions = staticmethod(PathFinder.find_distributions)
 
     def __init__(self, sources: Sources, territory: Territory) -> None:
         """Nothing is imported yet."""
@@ -39,8 +53,17 @@ class Importer(MetaPathFinder):
         self._is_admitted = False
         self._importing: list[str] = []
 
+    def install(self) -> None:
+        """Become the first of all finders. What this does not find, Python's own must not find either."""
+        sys.meta_path[:] = [self, *(finder for finder in sys.meta_path if finder not in {self, PathFinder})]
+
+    def invalidate_caches(self) -> None:
+        """Let Python look again at folders that are not the application's."""
+        PathFinder.invalidate_caches()
+
     def admit(self) -> None:
         """From now on, import the application's modules."""
+        self.install()
         self._territory.forget()
         self._is_admitted = True
 
@@ -65,7 +88,7 @@ class Importer(MetaPathFinder):
         if spec.origin and spec.has_location:
             origin = os.path.abspath(spec.origin)  # noqa: PTH100 - for each import
             file = self._territory.canonical(origin) or origin
-            if isinstance(spec.loader, SourceFileLoader) and (is_application or self.sources.find(file)):
+            if isinstance(spec.loader, SourceFileLoader) and self.sources.find(file):
                 spec.loader = _Loader(fullname, spec.origin, file, self)
             elif is_application or not self._territory.is_installed(file):
                 # An extension module that is built in place, or a library that the team may work on.
@@ -95,14 +118,12 @@ class Importer(MetaPathFinder):
         return executed | {path for path, before in self.record.signatures.items() if signature(path) != before}
 
     def _ask_all(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+        # In Python's own order: what is built in, files, and then what others have added.
+        built_in = BuiltinImporter.find_spec(fullname, path, target) or FrozenImporter.find_spec(fullname, path, target)
+        if spec := built_in or self._search(fullname, path, target):
+            return spec
         for finder in sys.meta_path:
-            if finder is self:
-                continue
-            if finder is PathFinder:
-                spec = self._search(fullname, path, target)
-            else:
-                spec = finder.find_spec(fullname, path, target)
-            if spec:
+            if finder not in _OWN and finder is not self and (spec := finder.find_spec(fullname, path, target)):
                 return spec
         return None
 
@@ -148,7 +169,9 @@ class Importer(MetaPathFinder):
 
     def _has(self, path: str) -> bool:
         canonical = self._territory.canonical(path)
-        return canonical is not None and self.sources.find(canonical) is not None
+        if canonical is None:
+            return False
+        return self.sources.find(canonical) is not None or self.sources.is_left_out(canonical)
 
     def begin(self, name: str, file: str) -> None:
         """Note that the module is being executed."""

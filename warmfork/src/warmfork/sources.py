@@ -114,6 +114,8 @@ class Sources:
         changed = set()
         for name, before in signatures.items():
             path = Path(name)
+            if self._is_excluded(path):
+                continue
             if path.is_dir():
                 self._listings.setdefault(path, names(name))
             elif path not in self._files:
@@ -160,6 +162,11 @@ class Sources:
     def find(self, name: str) -> Source | None:
         """Return the file of this path as last seen."""
         return self._by_name.get(name)
+
+    def is_left_out(self, name: str) -> bool:
+        """Tell whether there is a file of this path that is not to cause a reload."""
+        path = Path(name)
+        return self._is_excluded(path) and path.is_file()
 
     def python(self) -> Iterator[Source]:
         """Yield the Python files."""

@@ -101,7 +101,7 @@ class Supervisor:
         self._sources = Sources(trees, folders, includes, settings.reload_excludes)
         self._territory = Territory(trees)
         self._importer = Importer(self._sources, self._territory)
-        sys.meta_path.insert(0, self._importer)
+        self._importer.install()
         self._events = EventLoop()
         self._processes = Processes()
         self._forking = Forking(settings, self._events, listener, activation, self._importer, self._territory, Seeds())
