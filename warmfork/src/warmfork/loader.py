@@ -25,7 +25,6 @@ from warmfork.record import Record
 from warmfork.sources import Sources, compile_source
 from warmfork.territory import Territory
 
-
 # Python's finders, which are asked by this one.
 _OWN: tuple[object, ...] = (BuiltinImporter, FrozenImporter, PathFinder)
 
