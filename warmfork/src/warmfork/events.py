@@ -78,6 +78,9 @@ class EventLoop:
         self._selector.close()
         for descriptor in descriptors:
             os.close(descriptor)
+        if self._wakeup:
+            # The other end was among them.
+            self._wakeup[1].close()
 
     def _timeout(self) -> float | None:
         if not self._timers:

@@ -82,6 +82,9 @@ class Importer(MetaPathFinder):
         if is_application and not self._is_admitted:
             self.refused.add(fullname)
             raise NotHereError(f"{fullname} is the application's own", name=fullname)
+        if isinstance(spec.loader, SourceFileLoader) and not self._territory.is_installed(spec.loader.path):
+            # Somebody may work on it: bytecode files judge by whole seconds and sizes.
+            spec.loader = _SourceLoader(fullname, spec.loader.path)
         if not self._is_admitted:
             return spec
         if spec.origin and spec.has_location:
@@ -183,6 +186,14 @@ class Importer(MetaPathFinder):
         """Note that the module's execution has ended, well or not."""
         self._importing.remove(name)
         self.record.digests[file] = digest
+
+
+class _SourceLoader(SourceFileLoader):
+    """Executes a module as its file is now, and never as a bytecode file has it."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        del fullname
+        return compile_source(Path(self.path).read_bytes(), Path(self.path))
 
 
 class _Loader(SourceFileLoader):

@@ -1,0 +1,140 @@
+"""What an application has read while it was imported is part of it, whatever it is."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sample_project import Project, atomically, in_place
+from warmfork_server import Serve, Server
+
+READING = 'from pathlib import Path\n\nVERSION = Path("{name}").read_text().strip()\n'
+
+
+def save_and_ask(server: Server, path: Path, texts: tuple[str, ...]) -> None:
+    """Save each of the texts, and return once the last one is the answer."""
+    for text in texts:
+        atomically(path, f"{text}\n")
+        server.until_text(text)
+
+
+@pytest.mark.core
+def test_data_file(tiny: Project, serve: Serve) -> None:
+    (tiny.directory / "data").mkdir()
+    data = tiny.directory / "data" / "version.json"
+    data.write_text("first")
+    tiny.write("version.py", READING.format(name="data/version.json"))
+    server = serve(tiny)
+    assert server.text() == "first"
+    save_and_ask(server, data, ("second", "third", "fourth"))
+    data.unlink()
+    server.until_reported("data/version.json: not reloaded, the old code serves on")
+    assert server.text() == "fourth"
+    save_and_ask(server, data, ("fifth",))
+
+
+def test_settings_file_that_a_module_reads(tiny: Project, serve: Serve) -> None:
+    environment = tiny.directory / ".env"
+    environment.write_text("first")
+    tiny.write("version.py", READING.format(name=".env"))
+    server = serve(tiny)
+    save_and_ask(server, environment, ("second", "third", "fourth"))
+
+
+def test_folder_that_is_listed(tiny: Project, serve: Serve) -> None:
+    plugins = tiny.path("plugins")
+    plugins.mkdir()
+    listing = f"import os\n\nVERSION = ' '.join(sorted(os.listdir({str(plugins)!r})))\n"
+    tiny.write("version.py", listing)
+    (plugins / "one.txt").touch()
+    server = serve(tiny)
+    assert server.text() == "one.txt"
+    (plugins / "two.txt").write_text("")
+    server.until_text("one.txt two.txt")
+    (plugins / "one.txt").unlink()
+    server.until_text("two.txt")
+    # What an editor leaves there for a moment is not what a module looks for.
+    in_place(plugins / ".two.txt.swp", "")
+    tiny.write("spare.py", "")
+    server.until_reported("spare.py: reloaded")
+    assert len(server.reloaded_files()) == 3
+
+
+def test_file_that_the_application_writes_is_no_reason(tiny: Project, serve: Serve) -> None:
+    tiny.append("version.py", 'from pathlib import Path\n\nPath("log.txt").write_text("imported")\n')
+    server = serve(tiny)
+    tiny.replace("version.py", "VERSION = 0", "VERSION = 1")
+    server.until_text("1")
+    server.until_reloads(1)
+
+
+def test_namespace_package_that_gains_a_file(tiny: Project, serve: Serve) -> None:
+    tiny.path("tools").mkdir()
+    tiny.write("tools/numbers.py", "NUMBER = 1\n")
+    tiny.write("version.py", "from tiny import tools\nfrom tiny.tools import numbers\n\n"
+               "VERSION = getattr(tools, 'VERSION', numbers.NUMBER)\n")  # fmt: skip
+    server = serve(tiny)
+    assert server.text() == "1"
+    tiny.write("tools/__init__.py", "VERSION = 2\n")
+    server.until_text("2")
+    tiny.write("tools/__init__.py", "VERSION = 3\n")
+    server.until_text("3")
+
+
+def test_library_beside_the_reload_directory(tiny: Project, tmp_path: Path, serve: Serve) -> None:
+    """The parent has imported it, and no fork may hold what it was."""
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "catalogue.py").write_text("VERSION = 1\n")
+    tiny.write("version.py", "from catalogue import VERSION\n")
+    server = serve(tiny, python_path=[library])
+    for version in (2, 3, 4):
+        (library / "catalogue.py").write_text(f"VERSION = {version}\n")
+        server.until_text(str(version))
+    assert len(server.reports("restarting: catalogue has changed")) == 1
+
+
+def test_import_that_is_gone_is_not_kept(tiny: Project, serve: Serve) -> None:
+    """A standby had imported it ahead."""
+    tiny.write("registry.py", "from pathlib import Path\n\nNAMES = ['registry']\n")
+    tiny.write("version.py", "import sys\n\nfrom tiny import registry\n\nVERSION = 'tiny.registry' in sys.modules\n")
+    server = serve(tiny)
+    tiny.append("version.py", "# once, so that a process stands by for this file\n")
+    server.until_reloads(1)
+    server.until_standby()
+    tiny.write("version.py", "import sys\n\nVERSION = 'tiny.registry' in sys.modules\n")
+    server.until_text("False")
+
+
+def test_earlier_change_that_did_not_start_counts(lattice: Project, serve: Serve) -> None:
+    server = serve(lattice)
+    lattice.replace("leaf.py", "VALUE = 0", "VALUE = (")
+    server.until_reported("leaf.py: not reloaded")
+    lattice.replace("right.py", "VALUE = 0", "VALUE = 1")
+    server.until("the second save is refused as well", lambda: len(server.reports("not reloaded")) == 2)
+    lattice.replace("leaf.py", "VALUE = (", "VALUE = 2")
+    server.until("both are served", lambda: server.get().json["leaf"]["leaf"] == 2)
+    assert server.get().json["right"]["right"] == 1
+
+
+# A standby that is believed whatever it has imported.
+BROKEN = """
+import sys
+from warmfork import command, graph, policy
+from warmfork.record import Record
+
+graph.Graph.dependents = lambda self, names: set(names) - {"tiny.version"}
+policy._process = lambda files, known: policy.Decision(policy.Way.STANDBY)
+Record.touches = lambda self, paths: set()
+command.main(sys.argv[3:])
+"""
+
+
+def test_last_line_of_defence(tiny: Project, serve: Serve) -> None:
+    """A standby with older code costs time, not truth, whatever the fault that let it through."""
+    server = serve(tiny, prefix=(sys.executable, "-c", BROKEN))
+    for version in range(1, 4):
+        server.until_standby()
+        tiny.replace("version.py", str(version - 1), str(version))
+        server.until_text(str(version))
+    assert server.reports("the prepared process had an older tiny/version.py; importing everything")

@@ -1,0 +1,213 @@
+"""What an application starts, asks and draws: as in a process of its own, and never twice at a time."""
+
+import os
+import pty
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from http_connection import PATIENCE, request
+from sample_project import Project
+from traffic import Traffic
+from warmfork_server import SOURCE, Serve, Server
+
+# Each process that does the work says so ever again.
+JOB = """
+import os
+import threading
+import time
+from pathlib import Path
+
+
+def work():
+    while True:
+        Path(f"job-{os.getpid()}").touch()
+        time.sleep(0.01)
+
+
+threading.Thread(target=work, name="job", daemon=True).start()
+"""
+WORKER = """
+import multiprocessing
+import time
+from contextlib import asynccontextmanager
+
+
+def work():
+    while True:
+        time.sleep(1)
+
+
+@asynccontextmanager
+async def lifespan(_):
+    worker = multiprocessing.get_context("fork").Process(target=work, daemon=True)
+    worker.start()
+    yield
+
+
+app = Starlette(routes=app.routes, lifespan=lifespan)
+"""
+
+
+def workers(project: Project) -> set[int]:
+    """Return the processes that do the job at present."""
+    found = list(project.directory.glob("job-*"))
+    for path in found:
+        path.unlink()
+    return {int(path.name.partition("-")[2]) for path in found}
+
+
+@pytest.mark.core
+def test_thread_never_runs_twice(tiny: Project, serve: Serve) -> None:
+    tiny.write("jobs.py", JOB)
+    tiny.append("version.py", "from tiny import jobs\n")
+    server = serve(tiny)
+    assert server.reports("starts the thread job when it is imported")
+    with Traffic(server.port) as traffic:
+        for version in range(1, 6):
+            tiny.replace("version.py", f"VERSION = {version - 1}", f"VERSION = {version}")
+            server.until_text(str(version))
+            server.until("the old process is gone", lambda: len(server.processes()) == 2)
+            workers(tiny)
+            server.until("the job is done", lambda: workers(tiny) == {server.get("/process").json["pid"]})
+    assert (traffic.failed, traffic.wrong) == ([], [])
+    assert len(server.reports("when it is imported")) == 1
+    # It stays so after a mistake, and ends when nothing is started any more.
+    tiny.replace("version.py", "VERSION = 5", "VERSION = missing")
+    server.until_reported("not reloaded")
+    tiny.write("version.py", "VERSION = 6\n")
+    server.until_text("6")
+    server.until_standby()
+
+
+def test_worker_processes_end_with_their_server(tiny: Project, serve: Serve) -> None:
+    tiny.append("main.py", WORKER)
+    server = serve(tiny, "--no-standby")
+    server.until("the worker runs", lambda: len(server.processes()) == 3)
+    for version in range(1, 4):
+        tiny.replace("version.py", str(version - 1), str(version))
+        server.until_text(str(version))
+        server.until("the old worker is gone", lambda: len(server.processes()) == 3)
+    port = server.port
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    server.await_empty_session()
+    with socket.create_server(("127.0.0.1", port)):
+        pass
+
+
+def test_workers_hold_no_socket_of_the_server(tiny: Project, serve: Serve) -> None:
+    tiny.append("main.py", WORKER)
+    server = serve(tiny, "--no-standby")
+    server.until("the worker runs", lambda: len(server.processes()) == 3)
+    serving = server.get("/process").json["pid"]
+    (worker,) = {process.pid for process in server.processes()} - {server.pid, serving}
+    server.until("it has let go", lambda: not sockets(worker) & sockets(server.pid))
+
+
+def sockets(pid: int) -> set[str]:
+    """Return what identifies the process's sockets, but for those of its standard streams."""
+    links = [path for path in Path(f"/proc/{pid}/fd").iterdir() if int(path.name) > 2]
+    return {target for path in links if (target := os.readlink(path)).startswith("socket:")}  # noqa: PTH115
+
+
+def test_program_that_is_started_gets_an_interrupt(tiny: Project, serve: Serve) -> None:
+    tiny.append("version.py", "import subprocess\n\nsleeping = subprocess.Popen(['sleep', '60'])\n")
+    server = serve(tiny, "--no-standby")
+    sleeping = next(process.pid for process in server.processes() if name(process.pid) == "sleep")
+    os.kill(sleeping, signal.SIGINT)
+    server.until("it has ended", lambda: name(sleeping) != "sleep" or state(server, sleeping) == "Z")
+    assert server.text() == "0"
+
+
+def name(pid: int) -> str:
+    path = Path(f"/proc/{pid}/comm")
+    return path.read_text().strip() if path.exists() else ""
+
+
+def state(server: Server, pid: int) -> str:
+    return next((process.state for process in server.processes() if process.pid == pid), "")
+
+
+def test_generators_of_libraries_differ(tiny: Project, tmp_path: Path, serve: Serve) -> None:
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "dice.py").write_text("import random\n\nfree = random.Random()\nseeded = random.Random(1)\n")
+    tiny.append("version.py", "from dice import free, seeded\n\nVERSION = f'{free.random()} {seeded.random()}'\n")
+    server = serve(tiny, python_path=[library])
+    answers = {server.text()}
+    for number in range(1, 4):
+        tiny.append("version.py", f"# {number}\n")
+        server.until_reloads(number)
+        answers.add(server.text())
+    assert len(answers) == 4
+    assert len({answer.split()[1] for answer in answers}) == 1
+
+
+def test_prompt_is_left_to_the_person_at_it(tiny: Project, tmp_path: Path) -> None:
+    """As of pdb: a save must not end the process that is being looked at."""
+    tiny.replace("main.py", "str(VERSION))\n\n\nasync def process", "input('name? '))\n\n\nasync def process")
+    output = tmp_path / "output"
+    keyboard = subprocess.PIPE
+    command = [sys.executable, "-m", "warmfork", "tiny.main:app", "--port", "0", "--reload-dir", "tiny"]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"}
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--timeout-graceful-shutdown", "1"],
+            cwd=tiny.directory,
+            env=environment,
+            stdin=keyboard,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        port = int(until(output, "serving ").partition("http://127.0.0.1:")[2].split()[0])
+        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as waiting:
+            waiting.sendall(request("/"))
+            until(output, "name? ")
+            tiny.replace("version.py", "0", "1")
+            until(output, "until its prompt is left")
+            assert process.stdin
+            process.stdin.write(b"Ada\n")
+            process.stdin.flush()
+            answer = b""
+            while part := waiting.recv(4096):
+                answer += part
+                if b"Ada" in answer:
+                    break
+            assert b"Ada" in answer
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+
+
+def until(output: Path, text: str) -> str:
+    """Return what was printed as soon as the text is in it."""
+    deadline = time.monotonic() + PATIENCE
+    while text not in (printed := output.read_text()):
+        assert time.monotonic() < deadline, printed
+        time.sleep(0.01)
+    return printed
+
+
+def test_closed_terminal_ends_it(tiny: Project, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    output.touch()
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(tiny.directory)
+        log = os.open(output, os.O_WRONLY)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        command = [sys.executable, "-m", "warmfork", "tiny.main:app", "--port", "0", "--reload-dir", "tiny"]
+        os.execve(command[0], command, {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE)})  # noqa: S606
+    until(output, "serving ")
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
