@@ -220,3 +220,49 @@ def test_save_while_the_code_before_it_never_ends_to_start(tiny: Project, serve:
     tiny.write("version.py", "VERSION = 1\n")
     server.until_text("1")
     server.await_end_of(int(begun.read_text()))
+
+
+def test_start_that_fails_for_a_reason_outside_is_tried_again(tiny: Project, serve: Serve) -> None:
+    """As with a database that is away: nothing is saved when it is back."""
+    tiny.append(
+        "main.py",
+        """
+from contextlib import asynccontextmanager
+
+@asynccontextmanager
+async def lifespan(_):
+    if not Path("database").exists():
+        raise OSError("the database is away")
+    yield
+
+app = Starlette(routes=app.routes, lifespan=lifespan)
+""",
+    )
+    server = serve(tiny)
+    assert server.get().status == 500
+    server.until_reported("^it is tried again in 1 s")
+    tiny.touch("database")
+    server.until("it has started", lambda: server.get().text == "0")
+    assert len(server.reports("not reloaded")) == 1
+
+
+def test_failed_import_is_tried_again_when_equal_content_comes(tiny: Project, tmp_path: Path, serve: Serve) -> None:
+    """Another tool may have been replacing files while they were imported."""
+    server = serve(tiny)
+    outside = tmp_path / "outside"
+    text = f"from pathlib import Path\n\nVERSION = Path({str(outside)!r}).read_text()\n"
+    tiny.write("version.py", text)
+    server.until_reported(KEPT)
+    outside.write_text("healed")
+    tiny.write("version.py", text)
+    server.until_text("healed")
+    assert len(server.reports("not reloaded")) == 1
+
+
+def test_failure_that_stays_is_told_once(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny)
+    tiny.write("version.py", "from pathlib import Path\n\nPath('tried').open('a').write('.')\nVERSION = missing\n")
+    server.until("it was tried twice", lambda: tiny.exists("tried") and (tiny.directory / "tried").read_text() == "..")
+    tiny.write("version.py", "VERSION = 1\n")
+    server.until_text("1")
+    assert len(server.reports(KEPT)) == 1

@@ -71,7 +71,7 @@ class Child:
             code = end.code if isinstance(end.code, int) else 1
             self._report(Failure.of(end))
         except _StartupError as error:
-            self._report(error.failure)
+            self._report(error.failure, at_startup=True)
             code = 1
         except _StaleError as error:
             self.channel.send("stale", files=sorted(error.files))
@@ -81,8 +81,8 @@ class Child:
             code = 1
         _end_process(code)
 
-    def _report(self, failure: Failure) -> None:
-        self.channel.send("failed", **failure.as_json())
+    def _report(self, failure: Failure, *, at_startup: bool = False) -> None:
+        self.channel.send("failed", failure=failure.as_json(), at_startup=at_startup)
 
     def _serve(self) -> None:
         gc.disable()

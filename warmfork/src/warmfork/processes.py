@@ -57,6 +57,7 @@ class Process:
     is_prompting: bool = False
     is_fallback: bool = False
     failure: Failure | None = None
+    failed_at_startup: bool = False
     began: float = field(default_factory=time.monotonic)
 
     @property

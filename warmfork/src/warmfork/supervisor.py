@@ -30,6 +30,7 @@ from warmfork.reading import read_environment_file
 from warmfork.reads import signature
 from warmfork.record import Record
 from warmfork.restart import State
+from warmfork.retry import Retry
 from warmfork.seeds import Seeds
 from warmfork.settings import INCLUDES, Settings
 from warmfork.sockets import bind, url
@@ -108,6 +109,9 @@ class Supervisor:
         self._generation = state.generation if state else 0
         self._skip = settings.no_preload | set(state.skip if state else ())
         self._failure: Failure | None = None
+        self._retry = Retry()
+        # Whose change did not start.
+        self._refused: set[Path] = set()
         # Files that have changed since the code that serves was saved.
         self._unserved: set[str] = set()
         self._changed: set[Path] = {Path(name) for name in state.files} if state else set()
@@ -257,7 +261,11 @@ class Supervisor:
         self._look_again()
         if any(self._packages.concerns(path) for path in paths):
             self._events.call_later("packages", _INSTALLATION, self._compare_packages)
-        self._change(self._refresh(paths), began)
+        changed = self._refresh(paths)
+        self._change(changed, began)
+        if not changed and self._retry.is_due and any(map(self._sources.concerns, paths)):
+            # Equal content, which another tool may have replaced just when it was imported.
+            self._try_again()
 
     def _look_again(self) -> None:
         """Look when the watcher wants to be asked, though its descriptor may not be readable."""
@@ -288,6 +296,8 @@ class Supervisor:
     def _change(self, changed: set[Path], began: float, answer: Callable[[Outcome], None] | None = None) -> None:
         if self._stopping or not changed:
             return
+        self._events.cancel("retry")
+        self._retry.forget()
         # What was superseded is part of this change, which began with the latest save.
         self._changed |= changed
         self._change_began = began
@@ -448,7 +458,8 @@ class Supervisor:
 
     def _on_message(self, process: Process, message: Message) -> None:
         if message.event == "failed":
-            process.failure = Failure(**message.fields)
+            process.failure = Failure(**message.fields["failure"])
+            process.failed_at_startup = message.fields["at_startup"]
         elif message.event == "stale":
             process.outdated |= set(message.fields["files"])
         elif message.event == "prepared":
@@ -495,6 +506,8 @@ class Supervisor:
         self._report_success(process)
         self._note_exclusive(fields["exclusive"])
         self._failure = None
+        self._events.cancel("retry")
+        self._retry.forget()
         self._changed.clear()
         self._unserved.clear()
         self._answer(Outcome("reloaded"))
@@ -529,20 +542,46 @@ class Supervisor:
             place = url(self._listener, self._settings)
             report.log(f"serving {self._settings.app} on {place} (started in {milliseconds} ms)")
 
-    def _fail(self, failure: Failure) -> None:
-        """Go on with the old code, or show the failure where there is none."""
+    def _fail_and_retry(self, process: Process, code: int) -> None:
+        """Do the same for what a process has tried, and try again if that may help."""
+        failure = process.failure or _ended(code)
+        serving = self._processes.serving
+        # Also with the same consequence: what served may have ended meanwhile.
+        is_known = self._retry.is_known(failure.error) and serving is not None
+        self._fail(failure, is_known=is_known)
+        pause = self._retry.failed(failure.error, at_startup=process.failed_at_startup)
+        if pause is not None:
+            self._events.call_later("retry", pause, self._try_again)
+        if process.failed_at_startup and not is_known:
+            report.log(f"it is tried again in {pause:g} s, and then less and less often")
+
+    def _try_again(self) -> None:
+        """Import the present state once more."""
+        if self._stopping or any(not process.is_fallback for process in self._processes.with_role(Role.STARTING)):
+            return
+        self._changed |= self._refused
+        self._change_began = time.monotonic()
+        if self._exclusive:
+            self._start_when_alone()
+        else:
+            self._start()
+
+    def _fail(self, failure: Failure, *, is_known: bool = False) -> None:
+        """Go on with the old code, or show the failure where there is none; without a word if it is known."""
         self._failure = failure = failure.about(tuple(report.name(path) for path in sorted(self._changed)))
+        self._refused = set(self._changed)
         self._events.cancel("remark")
         serving = self._processes.serving
         goes_on = serving is not None and not serving.is_fallback
         place = url(self._listener, self._settings)
         kept = "the old code serves on" if goes_on else f"nothing serves; {place} shows why"
-        report.log(f"{self._files()}: not reloaded, {kept}")
-        report.write(failure.traceback)
+        if not is_known:
+            report.log(f"{self._files()}: not reloaded, {kept}")
+            report.write(failure.traceback)
         self._changed.clear()
         self._answer(Outcome("failed", failure.error))
         self._resume()
-        if not goes_on:
+        if not goes_on and not is_known:
             self._expect(self._fork(Role.STARTING, failure=failure))
         self._events.call_later("prepare", _REST, self._prepare)
 
@@ -580,7 +619,7 @@ class Supervisor:
                     report.log(f"the prepared process had an older {names}; importing everything")
                 self._start()
             elif not process.is_fallback:
-                self._fail(process.failure or _ended(code))
+                self._fail_and_retry(process, code)
         elif role is Role.SERVING and not self._processes.one(Role.STARTING) and not self._starts_when_alone:
             if process.age < _MINIMUM_UPTIME:
                 self._fail(process.failure or _ended(code))

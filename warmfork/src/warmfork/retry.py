@@ -1,0 +1,37 @@
+"""When what did not start is tried again although no file has changed since."""
+
+# Seconds until what failed while it was imported is tried again: another tool may just have been replacing files.
+_SOON = 0.5
+# Seconds until what failed while it started is tried again, doubled from each time to the next: a database may be away.
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+
+
+class Retry:
+    """Remembers how the last tries have failed."""
+
+    def __init__(self) -> None:
+        """Nothing has failed."""
+        self._error: str | None = None
+        self._pause = _FIRST_PAUSE
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last try has failed."""
+        return self._error is not None
+
+    def is_known(self, error: str) -> bool:
+        """Tell whether the try before has failed in the same way."""
+        return self._error == error
+
+    def failed(self, error: str, *, at_startup: bool) -> float | None:
+        """Take note of a failure; return the seconds until the next try, None when only a change can help."""
+        is_known, self._error = self.is_known(error), error
+        if at_startup:
+            pause, self._pause = self._pause, min(2 * self._pause, _LONGEST_PAUSE)
+            return pause
+        return None if is_known else _SOON
+
+    def forget(self) -> None:
+        """Take note that something has changed, or serves."""
+        self._error = None
+        self._pause = _FIRST_PAUSE
