@@ -66,6 +66,7 @@ def test_checkout_of_another_branch(lattice: Project, serve: Serve) -> None:
         git(lattice, "switch", branch)
         until_values(server, number)
         server.until_reloads(reload)
+    server.until_reloads(4)
     assert all(" more" in files for files in server.reloaded_files())
 
 

@@ -93,4 +93,5 @@ def test_template_outside_of_the_reload_folder(tiny: Project, serve: Serve) -> N
     tiny.path("templates").mkdir()
     tiny.write("templates/page.html", "<p>")
     server.until_reloads(3)
+    server.until_reloads(3)
     assert server.reloaded_files() == [*["templates/page.html"] * 2, "tiny/templates/page.html"]

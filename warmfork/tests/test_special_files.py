@@ -93,6 +93,7 @@ def test_name_that_is_not_utf8(encoding: str, tiny: Project, serve: Serve) -> No
     for number in (1, 2):
         path.write_text(f"VERSION = {number}\n")
         server.until_text(str(number))
+    server.until_reloads(2)
     assert server.reloaded_files() == [r"tiny/caf\xe9.py"] * 2
     for text, error in (("VERSION = missing\n", "NameError"), ("VERSION = =\n", "SyntaxError")):
         path.write_text(text)
