@@ -9,7 +9,7 @@ from warmfork.patterns import Patterns, included_folders
 from warmfork.sources import Sources
 from warmfork_server import Serve
 
-HERE = Path("/work/.hidden/[project]")
+HERE = Path("/home/.hidden/[project]")
 
 
 @pytest.mark.parametrize(
