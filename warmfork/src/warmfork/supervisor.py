@@ -277,7 +277,7 @@ class Supervisor:
         began = time.monotonic()
         if changed := self._refresh(paths):
             self._change(changed, began, answer)
-        elif any(not process.is_fallback for process in self._processes.with_role(Role.STARTING)):
+        elif self._is_importing:
             # It has come by another way, and is not served yet.
             self._answers.append(answer)
         else:
@@ -555,9 +555,14 @@ class Supervisor:
         if process.failed_at_startup and not is_known:
             report.log(f"it is tried again in {pause:g} s, and then less and less often")
 
+    @property
+    def _is_importing(self) -> bool:
+        """Whether the newest state is on its way to be served."""
+        return any(not process.is_fallback for process in self._processes.with_role(Role.STARTING))
+
     def _try_again(self) -> None:
         """Import the present state once more."""
-        if self._stopping or any(not process.is_fallback for process in self._processes.with_role(Role.STARTING)):
+        if self._stopping or self._is_importing:
             return
         self._changed |= self._refused
         self._change_began = time.monotonic()
