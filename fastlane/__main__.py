@@ -30,7 +30,7 @@ def main() -> None:
     # A file's name need not be text.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    # How the kernel tells that somebody waits to write a file that is being read; see warmfork.reading.
+    # How the kernel tells that somebody waits to write a file that is being read; see warmfork.snapshot.reading.
     signal.signal(signal.SIGIO, signal.SIG_IGN)
     logging.basicConfig(format="fast lane: %(message)s", level=logging.INFO, stream=sys.stdout)
     asyncio.run(_run(arguments))

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from fastlane.checkout import Batch, Checkout
-from warmfork.contents import Content, Digest, UnfitError, digest
-from warmfork.reading import BeingWrittenError
+from warmfork.control.contents import Content, Digest, UnfitError, digest
+from warmfork.snapshot.reading import BeingWrittenError
 
 # Seconds; a file that somebody has had open for writing for so long is taken as it is.
 LONGEST_WRITE = 1.0

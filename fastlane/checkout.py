@@ -9,8 +9,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, Self
 
-from warmfork import contents
-from warmfork.contents import Content, Link, UnfitError
+from warmfork.control import contents
+from warmfork.control.contents import Content, Link, UnfitError
 
 # What editors leave beside a file for a moment; Tilt ignores the same.
 _EPHEMERAL = ("*~", "#*#", "4913", ".*.sw?", ".*.kate-swp", "flymake_*.*", "*___jb_old___", "*___jb_tmp___")

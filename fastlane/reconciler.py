@@ -16,8 +16,8 @@ from fastlane.checkout import Batch, Checkout, summary
 from fastlane.saves import ABSENCE
 from fastlane.stream import Reply, Stream
 from fastlane.trouble import Trouble
-from warmfork.contents import UNFIT, Content, Digest, UnfitError, digest
-from warmfork.reading import BeingWrittenError
+from warmfork.control.contents import UNFIT, Content, Digest, UnfitError, digest
+from warmfork.snapshot.reading import BeingWrittenError
 
 # Seconds after a file's last change in the pod: whoever copies there may not have finished with it. Doubled with each
 # repair of the same file, up to the longest.

@@ -10,7 +10,7 @@ from typing import NoReturn
 from fastlane.changes import Changes
 from fastlane.checkout import Batch, Checkout
 from fastlane.trouble import Trouble
-from warmfork.watcher import Watcher, WatchError
+from warmfork.watching.watcher import Watcher, WatchError
 
 # Seconds in which a file that has gone may come back: some editors, vim among them, move it away and write it anew.
 ABSENCE = 0.1

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 from fastlane.checkout import Batch, numbers
 from fastlane.process import Program
 from fastlane.trouble import Trouble
-from warmfork.control_stream import PROTOCOL
+from warmfork.control.stream import PROTOCOL
 
 # Seconds for the programs at both ends to start, and for an outcome.
 _GREETING_PATIENCE = 10.0

@@ -21,8 +21,8 @@ def touched_by(*changed: str) -> set[str]:
         ("k8s/base/backend/deployment.yaml", "tests/manifests"),
         ("k8s/components/smoke/smoke.py", "tests/smoke"),
         ("docker/backend.Dockerfile", "tests/manifests"),
-        ("warmfork/src/warmfork/supervisor.py", "warmfork/tests"),
-        ("warmfork/src/warmfork/supervisor.py", "fastlane/tests/test_warmfork.py"),
+        ("warmfork/src/warmfork/parent/supervisor.py", "warmfork/tests"),
+        ("warmfork/src/warmfork/parent/supervisor.py", "fastlane/tests/test_warmfork.py"),
         # By imports alone.
         ("devenv/process.py", "bench/tests/test_report.py"),
         ("backend/dev/database.py", "tests/manifests/test_roles.py"),

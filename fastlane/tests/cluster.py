@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from warmfork import contents
-from warmfork.contents import Digest
-from warmfork.control_stream import PROTOCOL
+from warmfork.control import contents
+from warmfork.control.contents import Digest
+from warmfork.control.stream import PROTOCOL
 
 # Seconds after which a condition that is awaited counts as not met.
 PATIENCE = 30

@@ -10,7 +10,7 @@ from fastlane import saves, stream
 from fastlane.checkout import Batch, Checkout, Sync
 from fastlane.stream import Stream
 from fastlane.trouble import Trouble
-from warmfork.watcher import WatchError
+from warmfork.watching.watcher import WatchError
 
 GREETS = "import sys; sys.stdin.readline(); print('{\"ok\": true}', flush=True);"
 SILENT = [sys.executable, "-c", "import sys; sys.stdin.read()"]

@@ -9,7 +9,7 @@ import pytest
 
 from fastlane import saves
 from fastlane.checkout import Batch, Checkout, Sync
-from warmfork.watcher import Watcher
+from warmfork.watching.watcher import Watcher
 
 
 async def first_batch(app: Path, monkeypatch: pytest.MonkeyPatch, *, comes_back: bool) -> Batch:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from http_connection import PATIENCE
-from warmfork.control_stream import PROTOCOL
+from warmfork.control.stream import PROTOCOL
 
 TOKEN = "one run of a sender, " + "0" * 32
 

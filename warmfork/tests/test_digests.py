@@ -10,7 +10,7 @@ import pytest
 
 from control_channel import ControlChannel, written
 from sample_project import Project, atomically, in_place, slowly
-from warmfork.control_stream import _MAXIMUM_LINE
+from warmfork.control.stream import _MAXIMUM_LINE
 from warmfork_server import Serve, Server
 
 

@@ -8,16 +8,17 @@ import pytest
 import uvicorn
 
 from sample_project import Project
-from warmfork import supervisor
+from warmfork.parent import supervisor
 from warmfork.serve import serve
 from warmfork.settings import Settings
 from warmfork.sockets import bind
-from warmfork.watcher import WatchError
+from warmfork.watching.watcher import WatchError
 from warmfork_server import Server, unused_port
 
 WITHOUT_INOTIFY = """
 import sys
-from warmfork import command, watcher
+from warmfork import command
+from warmfork.watching import watcher
 
 def refuse(*_):
     raise watcher.WatchError("no inotify instance is left")

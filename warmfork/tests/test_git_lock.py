@@ -7,8 +7,8 @@ from typing import BinaryIO
 
 import pytest
 
-from warmfork import git_lock
-from warmfork.watcher import Watcher
+from warmfork.watching import git_lock
+from warmfork.watching.watcher import Watcher
 from watched_tree import save, told_until
 
 

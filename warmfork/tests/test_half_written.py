@@ -10,29 +10,21 @@ from typing import Any
 
 import pytest
 
-from warmfork.control import Control, Outcome
-from warmfork.reading import BeingWrittenError, read_whole
-from warmfork.sources import Sources
-from warmfork.watcher import Watcher
+from warmfork.control.control import Control, Outcome
+from warmfork.events import EventLoop
+from warmfork.snapshot.reading import BeingWrittenError, read_whole
+from warmfork.snapshot.sources import Sources
+from warmfork.watching.watcher import Watcher
 
 
 class IdleReloader:
-    """A supervisor that only listens."""
+    """Has no application."""
 
     def reload(self, paths: set[Path], answer: Callable[[Outcome], None]) -> None:
         answer(Outcome("reloaded" if paths else "unchanged"))
 
     def describe(self) -> dict[str, Any]:
         return {}
-
-    def watch(self, descriptor: int, ready: Callable[[], None]) -> None:
-        pass
-
-    def unwatch(self, descriptor: int) -> None:
-        pass
-
-    def later(self, key: object, seconds: float, action: Callable[[], None]) -> None:
-        pass
 
 
 @pytest.fixture
@@ -85,7 +77,7 @@ def test_file_that_is_always_open_for_writing_is_taken_as_it_is(file: Path, monk
         writing.write("# more\n")
         writing.flush()
         assert sources.refresh([file]) == set()
-        monkeypatch.setattr("warmfork.sources._LONGEST_WRITE", 0.0)
+        monkeypatch.setattr("warmfork.snapshot.sources._LONGEST_WRITE", 0.0)
         assert sources.refresh([]) == {file}
 
 
@@ -112,7 +104,7 @@ def test_writer_waits_for_a_reader(file: Path) -> None:
 
 def test_half_of_an_older_content_is_not_taken_for_a_newer_one(tmp_path: Path, file: Path, watcher: Watcher) -> None:
     """The event that says "look" may be that of the save before."""
-    control = Control(tmp_path / "control.sock", [file.parent], IdleReloader())
+    control = Control(tmp_path / "control.sock", [file.parent], IdleReloader(), EventLoop())
     for number in (1, 2):
         content = base64.b64encode(f"VERSION = {number}\n".encode()).decode()
         control.apply([{"path": str(file), "content": content}], lambda _: None)

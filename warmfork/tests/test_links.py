@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from sample_project import Project, atomically
-from warmfork.sources import Sources
-from warmfork.watcher import Watcher
+from warmfork.snapshot.sources import Sources
+from warmfork.watching.watcher import Watcher
 from warmfork_server import Serve
 from watched_tree import beside, save
 

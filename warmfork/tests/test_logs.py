@@ -17,13 +17,14 @@ from uvicorn.protocols.http import h11_impl, httptools_impl
 
 from http_connection import request
 from sample_project import Project
-from warmfork import logs
+from warmfork.server import logs
+from warmfork.server.configuration import configure
 from warmfork_server import Serve, Server
 
 NEVER, NOT_AT_START, KEPT_BACK, ALWAYS = "never", "not at the start", "kept back at the start", "always"
 
 # All that uvicorn can log in a process that serves, by module, level and template, and when it is to appear. A new
-# uvicorn with other words fails the test below until this table and warmfork.logs are right for it.
+# uvicorn with other words fails the test below until this table and warmfork.server.logs are right for it.
 MESSAGES = {
     (uvicorn.server, "info", "Started server process [%d]"): NEVER,
     (uvicorn.server, "info", "Finished server process [%d]"): NEVER,
@@ -195,7 +196,7 @@ def test_loggers_of_libraries_stay(monkeypatch: pytest.MonkeyPatch) -> None:
         logger.addHandler(handler)
         logger.propagate = False
     loggers = {"named": {"level": "DEBUG"}, "uvicorn": {"level": "INFO"}}
-    logs.configure("no:application", {"log_config": {"version": 1, "loggers": loggers}})
+    configure("no:application", {"log_config": {"version": 1, "loggers": loggers}}, graceful_timeout=1, failure=None)
     for logger in (library, below):
         assert (logger.level, logger.handlers, logger.propagate, logger.disabled) == (
             logging.ERROR, [handler], False, False,

@@ -12,8 +12,8 @@ from uvicorn.main import main as uvicorn_command
 import warmfork
 from http_connection import request
 from sample_project import Project
-from warmfork import options
 from warmfork.command import _settings, command
+from warmfork.server import options
 from warmfork.settings import Settings, SettingsError
 from warmfork_server import Serve, Server
 
@@ -329,17 +329,19 @@ def test_arguments_that_are_no_texts() -> None:
         pass
 
     Settings(app="no:application", uvicorn={"http": Own, "ws": Own})
-    assert list(options.imported_late({"http": Own, "ws": Own, "loop": "no:loop"})) == []
+    always = tuple(options.imported_late({"http": Own, "ws": Own, "loop": "no:loop"}))
+    assert always == options.IMPORTED_LATE
 
 
 def test_what_uvicorn_imports_late() -> None:
-    late = list(options.imported_late({"ws": "wsproto", "http": "h11"}))
-    assert late == [
+    late = tuple(options.imported_late({"ws": "wsproto", "http": "h11"}))
+    assert late == (
+        *options.IMPORTED_LATE,
         "uvloop",
         "uvicorn.loops.auto",
         "uvicorn.protocols.http.h11_impl",
         "uvicorn.protocols.websockets.wsproto_impl",
-    ]
+    )
 
 
 def test_application_without_attribute_is_named(tiny: Project) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from warmfork.packages import Packages, site_folders
+from warmfork.parent.packages import Packages, site_folders
 
 
 def test_folders_for_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from sample_project import Project, atomically
-from warmfork.patterns import Patterns, included_folders
-from warmfork.sources import Sources
+from warmfork.snapshot.patterns import Patterns, included_folders
+from warmfork.snapshot.sources import Sources
 from warmfork_server import Serve
 
 HERE = Path("/home/.hidden/[project]")

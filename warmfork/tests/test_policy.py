@@ -2,7 +2,7 @@
 
 import pytest
 
-from warmfork.policy import Change, Known, Way, decide
+from warmfork.parent.policy import Change, Known, Way, decide
 
 MAIN, VERSION, OTHER = "/app/main.py", "/app/version.py", "/app/other.py"
 EXECUTED = frozenset({MAIN, VERSION, OTHER})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from warmfork.prefault import prefault
+from warmfork.child.prefault import prefault
 
 PAGES = 64
 WRITTEN = range(0, PAGES, 2)

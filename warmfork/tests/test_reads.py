@@ -120,8 +120,10 @@ def test_earlier_change_that_did_not_start_counts(lattice: Project, serve: Serve
 # A standby that is believed whatever it has imported.
 BROKEN = """
 import sys
-from warmfork import command, graph, policy
-from warmfork.record import Record
+from warmfork import command
+from warmfork.snapshot import graph
+from warmfork.parent import policy
+from warmfork.snapshot.record import Record
 
 graph.Graph.dependents = lambda self, names: set(names) - {"tiny.version"}
 policy._process = lambda files, known: policy.Decision(policy.Way.STANDBY)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from warmfork.contents import Content, Link, read
-from warmfork.replacing import NotReplacedError, replace_all
+from warmfork.control.contents import Content, Link, read
+from warmfork.control.replacing import NotReplacedError, replace_all
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import pytest
 
 from control_channel import ControlChannel, written
 from sample_project import Project
-from warmfork import reading
-from warmfork.reading import read_as_it_is, read_environment_file, read_whole
-from warmfork.sources import Sources
+from warmfork.snapshot import reading
+from warmfork.snapshot.reading import read_as_it_is, read_environment_file, read_whole
+from warmfork.snapshot.sources import Sources
 from warmfork_server import Serve, Server
 
 # What Python makes of the name café.py in Latin-1.

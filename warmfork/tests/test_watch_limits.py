@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from sample_project import Project
-from warmfork.inotify import Inotify
-from warmfork.watcher import Watcher
+from warmfork.watching.inotify import Inotify
+from warmfork.watching.watcher import Watcher
 from warmfork_server import Serve
 from watched_tree import save, told_until
 
 LIMITED = """
 import errno, sys
 from warmfork import command
-from warmfork.inotify import Inotify
+from warmfork.watching.inotify import Inotify
 
 add_folder = Inotify.add_folder
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from warmfork.sources import Sources
-from warmfork.watcher import Watcher
+from warmfork.snapshot.sources import Sources
+from warmfork.watching.watcher import Watcher
 from watched_tree import beside, save
 
 
@@ -135,9 +135,9 @@ def test_further_folder_that_is_missing_is_waited_for(tree: Path, watcher: Watch
 UNPRIVILEGED = """
 import os, sys
 from pathlib import Path
-from warmfork.packages import Packages
-from warmfork.sources import Sources
-from warmfork.watcher import Watcher
+from warmfork.parent.packages import Packages
+from warmfork.snapshot.sources import Sources
+from warmfork.watching.watcher import Watcher
 
 tree = Path(sys.argv[1])
 watcher = Watcher([tree], [tree / "secret"])

@@ -3,7 +3,7 @@
 import select
 from pathlib import Path
 
-from warmfork.watcher import Watcher
+from warmfork.watching.watcher import Watcher
 
 
 def beside(tree: Path, name: str) -> Path:

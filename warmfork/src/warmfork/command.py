@@ -12,8 +12,8 @@ from uvicorn.config import LOGGING_CONFIG
 from uvicorn.main import main as uvicorn_command
 
 import warmfork
-from warmfork.options import NOT_PASSED_ON, RULES, Meaning
 from warmfork.serve import serve
+from warmfork.server.options import NOT_PASSED_ON, RULES, Meaning
 from warmfork.settings import Settings, SettingsError
 
 _PATH = click.Path(path_type=Path)

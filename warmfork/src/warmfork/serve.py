@@ -5,10 +5,10 @@ import sys
 
 import uvicorn
 
-from warmfork import supervisor
+from warmfork.parent import supervisor
 from warmfork.settings import Settings
 from warmfork.sockets import remove_file
-from warmfork.watcher import WatchError
+from warmfork.watching.watcher import WatchError
 
 
 def serve(settings: Settings) -> int:

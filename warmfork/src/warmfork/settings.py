@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from warmfork.options import mistakes
+from warmfork.server.options import mistakes
 
 # File names that cause a reload beside *.py.
 INCLUDES = (".env*",)

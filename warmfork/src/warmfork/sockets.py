@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from warmfork.activation import Activation, ActivationError
-from warmfork.restart import State
+from warmfork.parent.restart import State
 from warmfork.settings import Settings, SettingsError
 
 _BACKLOG = 2048

@@ -1,0 +1,1 @@
+"""A forked process: imports the application, and serves it until it is told to leave."""

@@ -1,0 +1,197 @@
+"""The steps of a forked process, from the fork to its end."""
+
+import asyncio
+import gc
+import importlib
+import logging
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from warmfork.activation import Activation
+from warmfork.channel import Channel
+from warmfork.child.exclusive import Exclusive
+from warmfork.child.prefault import prefault
+from warmfork.failure import Failure
+from warmfork.memory import read_all
+from warmfork.server.configuration import configure, load
+from warmfork.server.logs import RoutineFilter
+from warmfork.server.server import Server, StartupError
+from warmfork.server.status import Status
+from warmfork.settings import Settings
+from warmfork.snapshot.loader import Importer
+from warmfork.snapshot.reads import Reads
+from warmfork.snapshot.record import Record
+from warmfork.snapshot.territory import Territory
+
+# Seconds that each worker process gets to end.
+_WORKER_TIMEOUT = 1.0
+
+
+@dataclass
+class Child:
+    """What a forked process starts with."""
+
+    settings: Settings
+    channel: Channel
+    listener: socket.socket
+    activation: Activation
+    importer: Importer
+    territory: Territory
+    status: Status
+    # Modules to import ahead of a change, and those that must wait for it. A process without any starts at once.
+    preimported: tuple[str, ...] = ()
+    deferred: frozenset[str] = frozenset()
+    # What the process before has executed and read.
+    before: Record = field(default_factory=Record)
+    # The process that serves meanwhile; 0 if there is none.
+    sibling: int = 0
+    # Serve this instead of the application.
+    failure: Failure | None = None
+
+    def run(self) -> NoReturn:
+        """Do everything, then end the process."""
+        code = 1
+        try:
+            self._import_and_serve()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+            self._report(Failure.of(end))
+        except StartupError as error:
+            self._report(error.failure, at_startup=True)
+        except _StaleError as error:
+            self.channel.send("stale", files=sorted(error.files))
+        except BaseException as error:  # noqa: BLE001 - whatever an application does when imported
+            self._report(Failure.of(error))
+        _end_process(code)
+
+    def _report(self, failure: Failure, *, at_startup: bool = False) -> None:
+        self.channel.send("failed", failure=failure.as_json(), at_startup=at_startup)
+
+    def _import_and_serve(self) -> NoReturn:
+        gc.disable()
+        os.register_at_fork(after_in_child=self._leave_to_server)
+        sys.addaudithook(self._on_prompt)
+        libraries = set(sys.modules)
+        exclusive = Exclusive()
+        self.importer.admit()
+        around = Territory([*self.importer.sources.trees, Path.cwd()])
+        reads = Reads(self.importer.record, around.is_inside, lambda: self.importer.importing)
+        settings = self.settings
+        config = configure(settings.app, settings.uvicorn, settings.graceful_timeout, self.failure)
+        if self.deferred:
+            self._prepare()
+        self.activation.announce()
+        with RoutineFilter() as log:
+            try:
+                load(config, self.failure)
+                loop_factory = config.get_loop_factory()
+            except SystemExit as end:
+                raise StartupError(log.failure or Failure.of(end)) from end
+            reads.stop()
+            self._check()
+            self.status.code = self.importer.sources.digest
+            if settings.status_path:
+                config.loaded_app = self.status.answering(settings.status_path, config.loaded_app)
+            found = exclusive.found()
+
+            def describe() -> dict[str, Any]:
+                record = self.importer.record.as_json()
+                return {"learned": self._learned(libraries), "record": record, "exclusive": found}
+
+            server = Server(
+                config,
+                channel=self.channel,
+                listener=self.listener,
+                hold_timeout=settings.hold_timeout,
+                status=self.status,
+                log=log,
+                describe=describe,
+            )
+            # What exists by now stays: no collection need look at it, or copy its pages.
+            gc.freeze()
+            gc.enable()
+            with asyncio.Runner(loop_factory=loop_factory) as runner:
+                runner.run(server.serve())
+                # Within the loop's life, whose own end would wait for what the application has left running.
+                _end_workers()
+                # Handlers may still hold lines.
+                logging.shutdown()
+                _end_process(0)
+
+    def _prepare(self) -> None:
+        """Import what the next change will not touch, then wait for it."""
+        for name in self.preimported:
+            importlib.import_module(name)
+        record = self.importer.record
+        spoilt = sorted(self.deferred & record.files.keys())
+        self.channel.send("prepared", spoilt=spoilt, record=record.as_json())
+        if self.sibling:
+            prefault(self.sibling)
+        message = self.channel.receive(wait=True)
+        if message is None:
+            _end_process(0)
+        self.importer.sources.unpack(read_all(message.descriptors[0]))
+        self.status.generation = message.fields["generation"]
+        if stale := record.touches(message.fields["files"]):
+            raise _StaleError(stale)
+
+    def _check(self) -> None:
+        """As the last line of defence: a process that was prepared must not serve what is old, whatever the reason."""
+        entry = self.settings.app.partition(":")[0]
+        if self.deferred and (stale := self.importer.stale(entry, self.before)):
+            raise _StaleError(stale)
+
+    def _learned(self, libraries: set[str]) -> list[str]:
+        """Return libraries that only the application's import or start has imported; the parent can take them over."""
+        new = [name for name in list(sys.modules) if name not in libraries]
+        own = set(self.territory.modules(sys.modules, new))
+        return [name for name in new if name not in own and getattr(sys.modules.get(name), "__spec__", None)]
+
+    def _leave_to_server(self) -> None:
+        """In what the application forks: let go of what belongs to the server, and end when told to.
+
+        The address would stay taken otherwise, the end of the server be missed, and a signal reach its event loop.
+        """
+        self.listener.close()
+        self.channel.close()
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+
+    def _on_prompt(self, event: str, _: tuple[Any, ...]) -> None:
+        """Tell the parent when a person is asked something, as by pdb, and when that is over."""
+        if event == "builtins.input":
+            self.channel.send("prompting", active=True)
+        elif event == "builtins.input/result":
+            self.channel.send("prompting", active=False)
+
+
+class _StaleError(Exception):
+    """What was executed or read is not what is on the disk now."""
+
+    def __init__(self, files: set[str]) -> None:
+        super().__init__(", ".join(sorted(files)))
+        self.files = files
+
+
+def _end_workers() -> None:
+    """End processes of multiprocessing, which would do it at an orderly exit."""
+    if multiprocessing := sys.modules.get("multiprocessing"):
+        workers = multiprocessing.active_children()
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.join(_WORKER_TIMEOUT)
+            worker.kill()
+
+
+def _end_process(code: int) -> NoReturn:
+    """End at once: an orderly exit would wait for threads that hang, and run what the parent has registered."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,58 @@
+"""The files whose change matters: watched, and read into the snapshot."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from warmfork import report
+from warmfork.parent.packages import Packages, site_folders
+from warmfork.settings import INCLUDES, Settings
+from warmfork.snapshot.patterns import included_folders
+from warmfork.snapshot.reads import signature
+from warmfork.snapshot.record import Record
+from warmfork.snapshot.sources import Sources
+from warmfork.watching.watcher import Watcher
+
+# Seconds until a file that somebody was writing is looked at again, should its end not be told.
+_UNFINISHED = 0.02
+
+
+class Files:
+    """What the reload folders, the environment file, installed packages and --reload-include name."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Begin to watch, and read what is there. Raises WatchError."""
+        trees = [folder.resolve() for folder in settings.reload_dirs]
+        self._env_file = settings.env_file and settings.env_file.resolve()
+        env_folder, env_name = ([self._env_file.parent], [self._env_file.name]) if self._env_file else ([], [])
+        folders = [folder for folder in {Path.cwd(), *env_folder} if folder not in trees]
+        self.packages = Packages(site_folders())
+        included = included_folders(settings.reload_includes, trees)
+        included_trees = [folder.path for folder in included if folder.is_tree]
+        folders_of_files = [*folders, *(folder.path for folder in included if not folder.is_tree)]
+        # Watched first and read then, so that no change falls between.
+        self.watcher = Watcher([*trees, *included_trees], [*folders_of_files, *self.packages.folders])
+        includes = (*INCLUDES, *settings.reload_includes, *env_name)
+        self.sources = Sources(trees, folders, includes, settings.reload_excludes)
+
+    @property
+    def again_in(self) -> float | None:
+        """Seconds until the files are to be looked at although the watcher may have nothing to tell; None if not."""
+        unfinished = None if self.sources.is_complete else _UNFINISHED
+        return min((one for one in (unfinished, self.watcher.again_in) if one is not None), default=None)
+
+    def environment(self, changed: Iterable[Path]) -> str:
+        """Return the name of the file of --env-file if it is among these."""
+        return report.name(self._env_file) if self._env_file and self._env_file in set(changed) else ""
+
+    def follow(self, record: Record) -> set[Path]:
+        """Watch what the application has read while it was imported; return what has changed since."""
+        for folder in {Path(name).parent for name in record.signatures}:
+            self.watcher.add_folder(folder)
+        return self.sources.follow(record.signatures)
+
+    def follow_libraries(self, names: Iterable[str]) -> None:
+        """Notice when one of these files of libraries is edited."""
+        names = set(names)
+        for folder in {Path(name).parent for name in names}:
+            self.watcher.add_folder(folder)
+        self.sources.follow({name: signature(name) for name in names})

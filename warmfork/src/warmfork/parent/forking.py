@@ -1,0 +1,79 @@
+"""Forks the processes that import and serve the application."""
+
+import gc
+import os
+import signal
+import socket
+from dataclasses import dataclass
+
+from warmfork.activation import Activation
+from warmfork.channel import Channel
+from warmfork.child.child import Child
+from warmfork.child.seeds import Seeds
+from warmfork.events import EventLoop
+from warmfork.failure import Failure
+from warmfork.parent.processes import Process, Role
+from warmfork.server.status import Status
+from warmfork.settings import Settings
+from warmfork.snapshot.loader import Importer
+from warmfork.snapshot.record import Record
+from warmfork.snapshot.territory import Territory
+
+
+@dataclass(frozen=True)
+class Forking:
+    """What all of them start with."""
+
+    settings: Settings
+    events: EventLoop
+    listener: socket.socket
+    activation: Activation
+    importer: Importer
+    territory: Territory
+    seeds: Seeds
+
+    def fork(  # noqa: PLR0913 - what differs between them
+        self,
+        role: Role,
+        generation: int,
+        *,
+        preimported: tuple[str, ...],
+        deferred: frozenset[str],
+        failure: Failure | None,
+        before: Record,
+        sibling: Process | None,
+    ) -> Process:
+        """Fork one and return what the parent knows of it; in the child this does not return."""
+        mine, theirs = Channel.pair()
+        status = Status(generation, serving=failure is None, failure=failure)
+        gc.disable()
+        pid = os.fork()
+        if not pid:
+            mine.close()
+            self._leave_to_parent()
+            self.seeds.renew()
+            Child(
+                settings=self.settings,
+                channel=theirs,
+                listener=self.listener,
+                activation=self.activation,
+                importer=self.importer,
+                territory=self.territory,
+                status=status,
+                preimported=preimported,
+                deferred=deferred,
+                before=before,
+                sibling=sibling.pid if sibling else 0,
+                failure=failure,
+            ).run()
+        gc.enable()
+        theirs.close()
+        return Process(pid, mine, role, generation, deferred=deferred, is_fallback=failure is not None)
+
+    def _leave_to_parent(self) -> None:
+        """In a child: let go of what belongs to the parent."""
+        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD, signal.SIGIO):
+            signal.signal(number, signal.SIG_DFL)
+        # Ctrl-C is for the parent. Not ignored, for a program that the application starts would inherit that.
+        signal.signal(signal.SIGINT, lambda *_: None)
+        self.events.leave_to_parent()

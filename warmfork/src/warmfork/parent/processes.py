@@ -1,0 +1,170 @@
+"""The forked processes as the parent sees them: what each is there for, and which changes of that there are."""
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from warmfork.channel import Channel
+from warmfork.failure import Failure
+
+
+class Role(StrEnum):
+    """What a process is there for; the value is what a status tells."""
+
+    # Has imported what the next change will probably not touch, and waits for it.
+    STANDBY = "standby"
+    # Imports the application and starts it.
+    STARTING = "starting"
+    SERVING = "serving"
+    # Finishes what is under way.
+    DRAINING = "draining"
+    # Was killed, or is of no use any more, and has not ended yet.
+    ENDING = "ending"
+
+
+_TRANSITIONS = {
+    Role.STANDBY: {Role.STARTING, Role.ENDING},
+    Role.STARTING: {Role.SERVING, Role.ENDING},
+    Role.SERVING: {Role.DRAINING, Role.ENDING},
+    Role.DRAINING: {Role.ENDING},
+    Role.ENDING: {Role.ENDING},
+}
+
+
+@dataclass(eq=False)
+class Process:
+    """A forked process.
+
+    deferred: modules that it has not imported, because they wait for the next change; stale: files that changed since
+    it was forked; outdated: files by which it has found itself to be of no use; is_prompting: a
+    person is asked something, as by a debugger; is_fallback: it serves the failure and not the application.
+    """
+
+    pid: int
+    channel: Channel
+    role: Role
+    generation: int
+    deferred: frozenset[str] = frozenset()
+    stale: set[Path] = field(default_factory=set)
+    outdated: set[str] = field(default_factory=set)
+    is_prepared: bool = False
+    is_prompting: bool = False
+    is_fallback: bool = False
+    failure: Failure | None = None
+    failed_at_startup: bool = False
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the fork."""
+        return time.monotonic() - self.began
+
+    @property
+    def was_standby(self) -> bool:
+        """Whether it was prepared ahead of the change."""
+        return bool(self.deferred)
+
+    def become(self, role: Role) -> None:
+        """Change what it is there for. Raises ValueError for a change that does not exist."""
+        if role not in _TRANSITIONS[self.role]:
+            raise ValueError(f"process {self.pid} is {self.role} and cannot become {role}")
+        self.role = role
+
+    def kill(self) -> None:
+        """End it at once, with all that it has started."""
+        self.become(Role.ENDING)
+        for pid in (self.pid, *descendants(self.pid)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the next parent is to know, with the descriptor of the channel."""
+        return {
+            "pid": self.pid,
+            "channel": self.channel.fileno(),
+            "role": self.role.value,
+            "generation": self.generation,
+            "is_fallback": self.is_fallback,
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Process":
+        """Return what as_json() has described."""
+        channel = Channel(socket.socket(fileno=fields["channel"]))
+        role = Role(fields["role"])
+        return cls(fields["pid"], channel, role, fields["generation"], is_fallback=fields["is_fallback"])
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a status tells, for JSON."""
+        return {"role": self.role.value, "pid": self.pid, "pss_bytes": pss(self.pid)}
+
+
+class Processes:
+    """All processes that were forked and have not been reaped."""
+
+    def __init__(self) -> None:
+        """There are none."""
+        self._by_pid: dict[int, Process] = {}
+
+    def __iter__(self) -> Iterator[Process]:
+        """Yield them, the oldest first."""
+        return iter(list(self._by_pid.values()))
+
+    def __bool__(self) -> bool:
+        """Whether there are any."""
+        return bool(self._by_pid)
+
+    def add(self, process: Process) -> None:
+        """Take note of one."""
+        self._by_pid[process.pid] = process
+
+    def with_role(self, *roles: Role) -> list[Process]:
+        """Return those with one of the roles, the oldest first."""
+        return [process for process in self if process.role in roles]
+
+    def one(self, role: Role) -> Process | None:
+        """Return the one with the role; None if there is none."""
+        return next(iter(self.with_role(role)), None)
+
+    @property
+    def serving(self) -> Process | None:
+        """The one that serves."""
+        return self.one(Role.SERVING)
+
+    def reap(self, ended: Callable[[Process, int], None]) -> None:
+        """Forget those that have ended, each with its exit code; also reap orphans, as a container's first process."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if process := self._by_pid.pop(pid, None):
+                ended(process, os.waitstatus_to_exitcode(status))
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes that a process has started, and theirs; none where the kernel does not tell."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *descendants(child)]
+    return found
+
+
+def pss(pid: int) -> int:
+    """Return a process's proportional share of memory in bytes, see proc(5); 0 when it has ended."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0

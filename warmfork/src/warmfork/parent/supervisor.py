@@ -1,0 +1,208 @@
+"""The parent's parts, and their life: its start, the files it watches, its signals, its restart and its end."""
+
+import io
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from warmfork import report
+from warmfork.activation import Activation
+from warmfork.child.seeds import Seeds
+from warmfork.control.control import Control, Outcome
+from warmfork.events import EventLoop
+from warmfork.parent.files import Files
+from warmfork.parent.forking import Forking
+from warmfork.parent.libraries import Libraries
+from warmfork.parent.policy import Change
+from warmfork.parent.preload import Hazard
+from warmfork.parent.reloader import Reloader
+from warmfork.parent.restart import State
+from warmfork.server.options import imported_late
+from warmfork.settings import Settings
+from warmfork.snapshot.graph import libraries
+from warmfork.snapshot.loader import Importer
+from warmfork.snapshot.reading import read_environment_file
+from warmfork.snapshot.territory import Territory
+from warmfork.sockets import bind, url
+from warmfork.watching.watcher import WatchError
+
+# Seconds without a further change that end an installation of packages.
+_INSTALLATION = 0.5
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; return the exit status. Raises SettingsError, WatchError."""
+    environment = dict(os.environ)
+    state = State.inherited()
+    environment.pop("WARMFORK_STATE", None)
+    _load_environment(settings.env_file)
+    sys.path.insert(0, str(settings.app_dir.resolve()))
+    listener, activation = bind(settings, state)
+    try:
+        supervisor = Supervisor(settings, listener, activation, environment, state)
+    except WatchError:
+        # Whatever serves instead will want the addresses.
+        listener.close()
+        activation.close()
+        raise
+    return supervisor.run()
+
+
+class Supervisor:
+    """What happens around the application's processes. One thread, which waits in run() for whatever comes next."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        listener: socket.socket,
+        activation: Activation,
+        environment: dict[str, str],
+        state: State | None,
+    ) -> None:
+        """Read the files and begin to watch them.
+
+        environment: for a restart; state: of a former parent. Raises WatchError.
+        """
+        self._settings = settings
+        self._listener = listener
+        self._activation = activation
+        self._environment = environment
+        self._events = EventLoop()
+        self._files = Files(settings)
+        territory = Territory(self._files.sources.trees)
+        importer = Importer(self._files.sources, territory)
+        importer.install()
+        skip = settings.no_preload.union(state.skip if state else ())
+        self._libraries = Libraries(self._files, importer, territory, skip)
+        self._reloader = Reloader(
+            settings,
+            address=url(listener, settings),
+            events=self._events,
+            files=self._files,
+            libraries=self._libraries,
+            forking=Forking(settings, self._events, listener, activation, importer, territory, Seeds()),
+            state=state,
+            look=self._look,
+            restart=self._restart,
+        )
+        self._had_terminal = _has_terminal()
+        self._control: Control | None = None
+
+    def run(self) -> int:
+        """Serve until told to stop; return the exit status."""
+        self._events.handle_signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD), self._on_signal)
+        self._events.watch(self._files.watcher.fileno(), self._look)
+        self._look_again()
+        if self._settings.control:
+            self._control = Control(self._settings.control, self._files.sources.trees, self, self._events)
+        self._preload()
+        self._reloader.start()
+        self._events.run(lambda: self._reloader.has_ended)
+        if self._control:
+            self._control.close()
+        self._events.close()
+        return 0
+
+    def _preload(self) -> None:
+        entry = self._settings.app.partition(":")[0]
+        roots = [Path(folder).resolve() for folder in sys.path]
+        guessed = libraries(entry, self._files.sources, roots)
+        hazards = self._libraries.preload([*imported_late(self._settings.uvicorn), *guessed, *self._settings.preload])
+        if hazards:
+            reasons = "; ".join(f"{hazard.module} {hazard.reason}" for hazard in hazards)
+            self._restart(f"{reasons}; it will be imported in each child instead", hazards)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if number in {signal.SIGTERM, signal.SIGINT}:
+            self._reloader.stop()
+        elif number == signal.SIGHUP and self._had_terminal and not _has_terminal():
+            # Its window was closed.
+            self._reloader.stop()
+        elif number == signal.SIGHUP:
+            self._restart("asked to by SIGHUP")
+        self._reloader.reap()
+
+    def _restart(self, reason: str, hazards: Iterable[Hazard] = ()) -> None:
+        """Replace this program. Processes that serve or drain go on meanwhile."""
+        if self._reloader.is_stopping:
+            return
+        report.log(f"restarting: {reason}")
+        kept = self._reloader.leave()
+        if self._control:
+            self._control.close()
+        State(
+            listener=self._listener.fileno(),
+            names=list(self._activation.names),
+            skip=sorted({*self._libraries.skip, *(hazard.module for hazard in hazards)}),
+            **kept,
+        ).restart(self._environment)
+
+    # --- files
+
+    def _look(self) -> None:
+        """Read what the watcher has to tell."""
+        began = time.monotonic()
+        paths = self._files.watcher.read()
+        if self._control:
+            self._control.put_back(paths, self._files.watcher.is_being_written)
+        packages = self._files.packages
+        if any(map(packages.concerns, paths)):
+            self._events.call_later("packages", _INSTALLATION, self._compare_packages)
+        changed = self._files.sources.refresh(paths)
+        self._look_again()
+        if changed:
+            self._reloader.change(changed, began)
+        elif any(map(self._files.sources.concerns, paths)):
+            self._reloader.touched()
+
+    def _look_again(self) -> None:
+        """Look when there may be something to see without the watcher's descriptor being readable."""
+        if (seconds := self._files.again_in) is not None:
+            self._events.call_later("look", seconds, self._look)
+
+    def _compare_packages(self) -> None:
+        self._reloader.act(Change(packages=tuple(self._files.packages.changes())))
+
+    # --- what a sender of files asks for
+
+    def reload(self, paths: set[Path], answer: Callable[[Outcome], None]) -> None:
+        """Take notice of changed files, and answer when their effect is known."""
+        began = time.monotonic()
+        changed = self._files.sources.refresh(paths)
+        self._look_again()
+        if changed:
+            self._reloader.change(changed, began, answer)
+        else:
+            self._reloader.unchanged(answer)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the state of all processes, for JSON."""
+        return self._reloader.describe()
+
+
+def _has_terminal() -> bool:
+    """Tell whether this process belongs to a terminal that is there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+    except OSError:
+        return False
+    return True
+
+
+def _load_environment(env_file: Path | None) -> None:
+    if env_file is None:
+        return
+    try:
+        text = read_environment_file(env_file)
+    except OSError as error:
+        report.log(f"--env-file {report.name(env_file)} cannot be read: {error.strerror}; it is left out")
+        return
+    if text is not None:
+        from dotenv import load_dotenv  # noqa: PLC0415 - not everybody has it
+
+        load_dotenv(stream=io.StringIO(text))

@@ -1,0 +1,106 @@
+"""Which modules of the application depend on which."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from warmfork.snapshot.record import Record
+from warmfork.snapshot.sources import Source, Sources
+
+
+class Graph:
+    """Who imports whom, among modules that were executed: by import statements, and by what a run has shown."""
+
+    def __init__(self, record: Record, sources: Sources, before: Record | None = None) -> None:
+        """Read the statements of the record's files.
+
+        before: of another process; what it has shown counts for files that are as they were.
+        """
+        self._importers: defaultdict[str, set[str]] = defaultdict(set)
+        self._imports: defaultdict[str, set[str]] = defaultdict(set)
+        for name, file in record.files.items():
+            source = sources.find(file)
+            targets = _targets(name, source) if source else set()
+            shown = record.imported.get(name, set())
+            if before and source and before.digests.get(file) == source.digest.hex():
+                shown = shown | before.imported.get(name, set())
+            # Importing a.b imports a first, and so does being a.b.
+            for target in (name, *targets, *shown):
+                for above in _upwards(target):
+                    if above in record.files and above != name:
+                        self._importers[above].add(name)
+                        self._imports[name].add(above)
+
+    def needs(self, name: str) -> set[str]:
+        """Return the module, and all that it imports, directly or not."""
+        return _closure([name], self._imports)
+
+    def dependents(self, names: Iterable[str]) -> set[str]:
+        """Return the modules, and all that import one of them, directly or not."""
+        return _closure(names, self._importers)
+
+    def outermost(self, entry: str) -> set[str]:
+        """Return the modules that the entry alone imports, such as routers."""
+        return {name for name, importers in self._importers.items() if importers == {entry}}
+
+
+def _closure(names: Iterable[str], edges: Mapping[str, set[str]]) -> set[str]:
+    """Return the names, and all that edges lead to from one of them."""
+    found = set(names)
+    waiting = list(found)
+    while waiting:
+        new = edges.get(waiting.pop(), set()) - found
+        found |= new
+        waiting += new
+    return found
+
+
+def libraries(entry: str, sources: Sources, roots: Sequence[Path]) -> list[str]:
+    """Return what an application that has not run yet seems to import from elsewhere.
+
+    roots: where top-level modules lie, as in sys.path. A guess by names that paths suggest; a wrong one costs time.
+    """
+    modules = {name: source for source in sources.python() if (name := module_name(source.path, roots))}
+    imports: Mapping[str, set[str]] = {
+        name: {above for target in (name, *_targets(name, source)) for above in _upwards(target)}
+        for name, source in modules.items()
+    }
+    reached, waiting, outside = {entry}, [entry], set()
+    while waiting:
+        for target in imports.get(waiting.pop(), ()):
+            if target in modules:
+                waiting += {target} - reached
+                reached.add(target)
+            else:
+                outside.add(target)
+    packages = {name.partition(".")[0] for name in modules}
+    return sorted(name for name in outside if name.partition(".")[0] not in packages)
+
+
+def module_name(path: Path, roots: Sequence[Path]) -> str | None:
+    """Return the name under which the file would be imported; None when it lies below none of the roots."""
+    innermost = next((folder for folder in path.parents if folder in roots), None)
+    if innermost is None:
+        return None
+    parts = path.relative_to(innermost).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _upwards(name: str) -> list[str]:
+    """Return the name of a module, and those of the packages that it is in."""
+    parts = name.split(".")
+    return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+
+
+def _targets(name: str, source: Source) -> set[str]:
+    """Return absolute names of what a module's statements import."""
+    package = name if source.path.name == "__init__.py" else name.rpartition(".")[0]
+    targets = set()
+    for level, target in source.imports:
+        if not level:
+            targets.add(target)
+            continue
+        parts = package.split(".")
+        base = ".".join(parts[: len(parts) - level + 1])
+        targets.add(f"{base}.{target}" if base and target else base or target)
+    return targets - {""}

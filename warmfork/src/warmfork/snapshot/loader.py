@@ -1,0 +1,225 @@
+"""Imports the application's modules from the snapshot of its files, and notes what it executes and who imported whom.
+
+Whether a module is the application's is decided by where its file really lies, whichever finder has found it.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    BuiltinImporter,
+    FrozenImporter,
+    ModuleSpec,
+    PathFinder,
+    SourceFileLoader,
+)
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import CodeType, ModuleType
+
+from warmfork.snapshot.graph import Graph
+from warmfork.snapshot.reads import signature
+from warmfork.snapshot.record import Record
+from warmfork.snapshot.sources import Sources, compile_source
+from warmfork.snapshot.territory import Territory
+
+# Python's finders, which are asked by this one.
+_OWN: tuple[object, ...] = (BuiltinImporter, FrozenImporter, PathFinder)
+
+
+class NotHereError(ImportError):
+    """A module of the application was about to be imported into the parent, which must never hold one."""
+
+
+class Importer(MetaPathFinder):
+    """A finder for sys.meta_path, ahead of all others and in place of Python's own for files.
+
+    In the parent it refuses the application's modules; a forked process calls admit() before it imports them.
+    """
+
+    # As PathFinder does it, for importlib.metadata.
+    find_distributions = staticmethod(PathFinder.find_distributions)
+
+    def __init__(self, sources: Sources, territory: Territory) -> None:
+        """Nothing is imported yet."""
+        self.sources = sources
+        self._territory = territory
+        self.record = Record()
+        # Modules of the application that were asked for in the parent.
+        self.refused: set[str] = set()
+        self._is_admitted = False
+        self._importing: list[str] = []
+
+    def install(self) -> None:
+        """Become the first of all finders. What this does not find, Python's own must not find either."""
+        sys.meta_path[:] = [self, *(finder for finder in sys.meta_path if finder not in {self, PathFinder})]
+
+    def invalidate_caches(self) -> None:
+        """Let Python look again at folders that are not the application's."""
+        PathFinder.invalidate_caches()
+
+    def admit(self) -> None:
+        """From now on, import the application's modules."""
+        self.install()
+        self._territory.forget()
+        self._is_admitted = True
+
+    @property
+    def importing(self) -> str | None:
+        """The module of the application that is being executed, if any."""
+        return self._importing[-1] if self._importing else None
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find a module wherever it is; one of the application's is loaded from the snapshot."""
+        spec = self._ask_all(fullname, path, target)
+        if spec is None:
+            return None
+        is_application = self._territory.holds(spec)
+        if is_application and not self._is_admitted:
+            self.refused.add(fullname)
+            raise NotHereError(f"{fullname} is the application's own", name=fullname)
+        if isinstance(spec.loader, SourceFileLoader) and not self._territory.is_installed(spec.loader.path):
+            # Somebody may work on it: bytecode files judge by whole seconds and sizes.
+            spec.loader = _SourceLoader(fullname, spec.loader.path)
+        if not self._is_admitted:
+            return spec
+        if spec.origin and spec.has_location:
+            origin = os.path.abspath(spec.origin)  # noqa: PTH100 - for each import
+            file = self._territory.canonical(origin) or origin
+            if isinstance(spec.loader, SourceFileLoader) and self.sources.find(file):
+                spec.loader = _Loader(fullname, spec.origin, file, self)
+            elif is_application or not self._territory.is_installed(file):
+                # An extension module that is built in place, or a library that the team may work on.
+                self._note(fullname, file)
+        elif is_application:
+            for folder in spec.submodule_search_locations or ():
+                # With this file it would be another package.
+                self._note(fullname, os.path.join(folder, "__init__.py"))  # noqa: PTH118
+        return spec
+
+    def _note(self, fullname: str, file: str) -> None:
+        """Note a module that is loaded from the disk, if it is loaded from anywhere."""
+        self.record.files[fullname] = file
+        self.record.signatures[file] = signature(file)
+
+    def stale(self, entry: str, before: Record) -> set[str]:
+        """Return what was executed or read and is not what the snapshot has, or what is on the disk now.
+
+        Also what the application, which begins with the entry, no longer imports. before: what the last process did.
+        """
+        needed = Graph(self.record, self.sources, before).needs(entry)
+        executed = {file for name, file in self.record.files.items() if name not in needed} | {
+            file
+            for file, digest in self.record.digests.items()
+            if (source := self.sources.find(file)) is None or source.digest.hex() != digest
+        }
+        return executed | {path for path, before in self.record.signatures.items() if signature(path) != before}
+
+    def _ask_all(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+        # In Python's own order: what is built in, files, and then what others have added.
+        built_in = BuiltinImporter.find_spec(fullname, path, target) or FrozenImporter.find_spec(fullname, path, target)
+        if spec := built_in or self._search(fullname, path, target):
+            return spec
+        for finder in sys.meta_path:
+            if finder not in _OWN and finder is not self and (spec := finder.find_spec(fullname, path, target)):
+                return spec
+        return None
+
+    def _search(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+        """Do what PathFinder does, with the snapshot in place of the folders that it is of."""
+        name = fullname.rpartition(".")[2]
+        portions: list[str] = []
+        for entry in sys.path if path is None else path:
+            folder = os.path.abspath(entry)  # noqa: PTH100 - for each import
+            if self._territory.reaches(folder):
+                base = os.path.join(folder, name)  # noqa: PTH118 - for each import
+                if spec := self._in_snapshot(fullname, base):
+                    return spec
+                if self._territory.canonical(base) is not None:
+                    portions += [base] if os.path.isdir(base) else []  # noqa: PTH112 - for each import
+                    continue
+            if found := PathFinder.find_spec(fullname, [entry], target):
+                if found.loader is not None:
+                    return found
+                portions += found.submodule_search_locations or ()
+        if not portions:
+            return None
+        spec = ModuleSpec(fullname, None, is_package=True)
+        spec.submodule_search_locations = portions
+        return spec
+
+    def _in_snapshot(self, fullname: str, base: str) -> ModuleSpec | None:
+        package = os.path.join(base, "__init__.py")  # noqa: PTH118 - for each import
+        if self._has(package):
+            loader = SourceFileLoader(fullname, package)
+            return spec_from_file_location(fullname, package, loader=loader, submodule_search_locations=[base])
+        if self._territory.canonical(base) is None:
+            return None
+        for suffix in EXTENSION_SUFFIXES:
+            if os.path.isfile(base + suffix):  # noqa: PTH113 - for each import
+                return spec_from_file_location(fullname, base + suffix)
+        module = f"{base}.py"
+        return (
+            spec_from_file_location(fullname, module, loader=SourceFileLoader(fullname, module))
+            if self._has(module)
+            else None
+        )
+
+    def _has(self, path: str) -> bool:
+        canonical = self._territory.canonical(path)
+        if canonical is None:
+            return False
+        return self.sources.find(canonical) is not None or self.sources.is_left_out(canonical)
+
+    def begin(self, name: str, file: str) -> None:
+        """Note that the module is being executed."""
+        if self._importing:
+            self.record.imported[self._importing[-1]].add(name)
+        self._importing.append(name)
+        self.record.files[name] = file
+
+    def end(self, name: str, file: str, digest: str) -> None:
+        """Note that the module's execution has ended, well or not."""
+        self._importing.remove(name)
+        self.record.digests[file] = digest
+
+
+class _SourceLoader(SourceFileLoader):
+    """Executes a module as its file is now, and never as a bytecode file has it."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        del fullname
+        return compile_source(Path(self.path).read_bytes(), Path(self.path))
+
+
+class _Loader(SourceFileLoader):
+    """Executes a module as the snapshot has it.
+
+    path: as Python would know the file; file: as the snapshot does.
+    """
+
+    def __init__(self, fullname: str, path: str, file: str, importer: Importer) -> None:
+        super().__init__(fullname, path)
+        self._file = file
+        self._importer = importer
+        self._digest = ""
+
+    def get_code(self, fullname: str) -> CodeType:
+        del fullname
+        source = self._importer.sources.find(self._file)
+        if source is None:
+            raise FileNotFoundError(f"{self._file} is gone")
+        self._digest = source.digest.hex()
+        # Where there is none it is compiled here once more, so that the error has no other process's stack.
+        return source.code or compile_source(source.content, Path(self._file))
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._importer.begin(module.__name__, self._file)
+        try:
+            super().exec_module(module)
+        finally:
+            self._importer.end(module.__name__, self._file, self._digest)

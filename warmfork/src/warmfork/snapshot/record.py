@@ -1,0 +1,55 @@
+"""What importing an application has executed and read: what it depends on, whatever its import statements say."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Record:
+    """What one process has executed and read while it imported the application.
+
+    Paths are text, as the file was opened. files: of each executed module, by name, in the order in which their imports
+    began; digests: hexadecimal, of the files as they were executed; imported: whom each module was the first to
+    import; read: files and folders that were read while a module was executed, by its name; signatures: of those then.
+    """
+
+    files: dict[str, str] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
+    imported: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    read: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    signatures: dict[str, list[int]] = field(default_factory=dict)
+
+    def touches(self, paths: Iterable[str]) -> set[str]:
+        """Return those of the paths that were executed or read."""
+        return {path for path in paths if path in self.digests or path in self.signatures}
+
+    def modules_of(self, paths: set[str]) -> set[str]:
+        """Return the modules that one of the paths holds, or that have read one of them."""
+        executed = {name for name, path in self.files.items() if path in paths}
+        return executed | {name for name, read in self.read.items() if not paths.isdisjoint(read)}
+
+    def reached_without(self, modules: AbstractSet[str]) -> set[str]:
+        """Return what all other modules than these have executed or read."""
+        others = self.files.keys() - modules
+        return {self.files[name] for name in others} | {path for name in others for path in self.read.get(name, ())}
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return {
+            "files": self.files,
+            "digests": self.digests,
+            "imported": {name: sorted(names) for name, names in self.imported.items()},
+            "read": {name: sorted(paths) for name, paths in self.read.items()},
+            "signatures": self.signatures,
+        }
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> "Record":
+        """Return what as_json() has described."""
+        record = cls(fields["files"], fields["digests"], signatures=fields["signatures"])
+        record.imported.update({name: set(names) for name, names in fields["imported"].items()})
+        record.read.update({name: set(paths) for name, paths in fields["read"].items()})
+        return record

@@ -1,0 +1,275 @@
+"""The application's files as they were last seen: contents, and code objects compiled from them.
+
+All children import from here and never from bytecode files, whose validity is judged by whole seconds and sizes. So two
+saves within a second are two versions, and a child sees one state of all files, whatever is saved meanwhile.
+"""
+
+import ast
+import hashlib
+import marshal
+import os
+import signal
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import CodeType
+
+from warmfork.snapshot.folders import files_below, files_in, is_link, is_skipped, real_path
+from warmfork.snapshot.patterns import Patterns, included_folders, with_folders
+from warmfork.snapshot.reading import BeingWrittenError, read_as_it_is, read_whole
+from warmfork.snapshot.reads import names, signature
+
+# Seconds; a file that somebody has had open for writing for so long is taken as it is, for a log or a database is
+# never complete.
+_LONGEST_WRITE = 1.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file; Python ones have code or the error that compiling them gave."""
+
+    path: Path
+    digest: bytes
+    content: bytes = field(repr=False, default=b"")
+    code: CodeType | None = field(repr=False, default=None)
+    error: Exception | None = None
+
+    @cached_property
+    def imports(self) -> frozenset[tuple[int, str]]:
+        """Names in the file's import statements, with their levels: `from ..a import b` gives (2, "a"), (2, "a.b")."""
+        try:
+            tree = ast.parse(self.content)
+        except (SyntaxError, ValueError):
+            return frozenset()
+        return frozenset(_imports(tree))
+
+
+class Sources:
+    """A snapshot of the files that cause a reload."""
+
+    def __init__(
+        self,
+        trees: list[Path],
+        folders: list[Path],
+        includes: Iterable[str],
+        excludes: Iterable[str],
+    ) -> None:
+        """Read and compile what is there. Of folders only the files directly in them count, and no Python files.
+
+        From now on this process ignores SIGIO.
+        """
+        signal.signal(signal.SIGIO, signal.SIG_IGN)
+        self.trees = trees
+        # Files that somebody was writing when they were last looked at, and since when.
+        self._unfinished: dict[Path, float] = {}
+        self._folders = frozenset(folders)
+        self._here = Path.cwd()
+        includes = list(includes)
+        self._includes = Patterns(with_folders(includes, [self._here, *trees]), self._here)
+        self._excludes = Patterns(excludes, self._here)
+        self._included_folders = included_folders(includes, trees)
+        self._files: dict[Path, Source] = {}
+        self._by_name: dict[str, Source] = {}
+        # What the application has read while it was imported: files, and the names in folders.
+        self._followed: set[Path] = set()
+        self._listings: dict[Path, frozenset[str]] = {}
+        self._links: set[Path] = set()
+        # Whether a folder belongs to the application, as long as no folder changes.
+        self._is_inside: dict[Path, bool] = {}
+        # Every folder above a known file, as long as no file comes or goes.
+        self._above: frozenset[Path] | None = None
+        found = [path for tree in trees for path in files_below(tree)]
+        found += [path for folder in folders for path in files_in(folder)]
+        for folder, is_tree in self._included_folders:
+            found += files_below(folder) if is_tree else files_in(folder)
+        self.refresh(found)
+
+    def refresh(self, paths: Iterable[Path]) -> set[Path]:
+        """Read the files again; return those whose content is not what it was, appeared or disappeared.
+
+        A file that somebody is writing is left as it was, and read by a later call, whatever that is called with.
+        """
+        changed = set()
+        self._is_inside.clear()
+        paths = self._with_links({*paths, *self._unfinished})
+        # Told of a path that is no known file: a new one, or a folder that was moved or deleted with what was in it.
+        if gone := (paths - self._files.keys()) & self._folders_above():
+            paths |= {known for known in self._files if not gone.isdisjoint(known.parents)}
+        for path in paths:
+            if path in self._files or self.concerns(path):
+                changed |= self._update(path)
+        for folder in {path.parent for path in paths} & self._listings.keys():
+            if (listing := names(str(folder))) != self._listings[folder]:
+                self._listings[folder] = listing
+                changed.add(folder)
+        return changed
+
+    def follow(self, signatures: Mapping[str, list[int]]) -> set[Path]:
+        """Count what the application has read as its own; return what has changed since.
+
+        signatures: of files and folders, as they were when they were read.
+        """
+        changed = set()
+        for name, before in signatures.items():
+            path = Path(name)
+            if self._is_excluded(path):
+                continue
+            if path.is_dir():
+                self._listings.setdefault(path, names(name))
+            elif path not in self._files:
+                self._followed.add(path)
+                self._update(path)
+            if signature(name) != before:
+                changed.add(path)
+        return changed
+
+    def concerns(self, path: Path) -> bool:
+        """Tell whether a change of the file would cause a reload."""
+        if path in self._followed:
+            return True
+        if self._is_excluded(path):
+            return False
+        if self.is_below(path):
+            if path.name.endswith(".py"):
+                # Editors keep their locks and backups in hidden files.
+                return not path.name.startswith(".")
+            return self._includes.match(path)
+        if path.parent in self._folders:
+            return self._includes.match(path)
+        places = (
+            folder == path.parent or (is_tree and folder in path.parents) for folder, is_tree in self._included_folders
+        )
+        return any(places) and self._includes.match_path(path)
+
+    def is_below(self, path: Path) -> bool:
+        """Tell whether the file lies in one of the trees, and not in a tool's folder there."""
+        folder = path.parent
+        if folder not in self._is_inside:
+            self._is_inside[folder] = self._belongs(folder)
+        return self._is_inside[folder]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no file was being written when refresh() looked at it."""
+        return not self._unfinished
+
+    def get(self, path: Path) -> Source | None:
+        """Return the file as last seen, whatever links the path goes through."""
+        return self._files.get(path) or self._files.get(real_path(path))
+
+    def find(self, name: str) -> Source | None:
+        """Return the file of this path as last seen."""
+        return self._by_name.get(name)
+
+    def is_left_out(self, name: str) -> bool:
+        """Tell whether there is a file of this path that is not to cause a reload."""
+        path = Path(name)
+        return self._is_excluded(path) and path.is_file()
+
+    def python(self) -> Iterator[Source]:
+        """Yield the Python files."""
+        return (source for source in self._files.values() if source.path.suffix == ".py")
+
+    @property
+    def digest(self) -> str:
+        """12 hexadecimal digits over names and contents of all Python files."""
+        total = hashlib.sha256()
+        for source in sorted(self.python(), key=lambda source: source.path):
+            total.update(os.fsencode(source.path) + b" " + source.digest)
+        return total.hexdigest()[:12]
+
+    def pack(self, paths: Iterable[Path]) -> bytes:
+        """Return the files' present states, for unpack() in another process."""
+        return marshal.dumps([(str(path), self._packed(path)) for path in paths])
+
+    def unpack(self, packed: bytes) -> None:
+        """Take over what another process packed."""
+        for name, state in marshal.loads(packed):  # noqa: S302 - from the parent
+            self._put(Path(name), Source(Path(name), *state) if state else None)
+
+    def _belongs(self, folder: Path) -> bool:
+        between = [folder, *folder.parents]
+        tree = next((tree for tree in self.trees if tree in between), None)
+        if tree is not None:
+            return not any(is_skipped(part) for part in between[: between.index(tree)])
+        # An import path may go through a link.
+        real = real_path(folder)
+        return real != folder and self._belongs(real)
+
+    def _is_excluded(self, path: Path) -> bool:
+        if not self._excludes:
+            return False
+        above = next((folder for folder in (*self.trees, self._here) if folder in path.parents), path.parent)
+        return self._excludes.match_with_folders(path, above)
+
+    def _folders_above(self) -> frozenset[Path]:
+        if self._above is None:
+            folders = {path.parent for path in self._files}
+            self._above = frozenset(folders).union(*(folder.parents for folder in folders))
+        return self._above
+
+    def _with_links(self, paths: Iterable[Path]) -> set[Path]:
+        """Return the files, and the links that lead to one of them."""
+        named = set(paths)
+        # Not resolve(), which raises an error for a link that leads to itself.
+        return named | {link for link in self._links if real_path(link) in named}
+
+    def _packed(self, path: Path) -> tuple[bytes, bytes, CodeType | None] | None:
+        source = self._files.get(path)
+        return (source.digest, source.content, source.code) if source else None
+
+    def _update(self, path: Path) -> set[Path]:
+        before = self._files.get(path)
+        self._links.discard(path)
+        if is_link(path):
+            self._links.add(path)
+        since = self._unfinished.pop(path, time.monotonic())
+        try:
+            content = read_as_it_is(path) if time.monotonic() - since > _LONGEST_WRITE else read_whole(path)
+        except BeingWrittenError:
+            self._unfinished[path] = since
+            return set()
+        except OSError:
+            self._put(path, None)
+            return {path} if before else set()
+        digest = hashlib.sha256(content).digest()
+        if before and before.digest == digest:
+            return set()
+        self._put(path, _python(path, digest, content) if path.suffix == ".py" else Source(path, digest))
+        return {path}
+
+    def _put(self, path: Path, source: Source | None) -> None:
+        if (source is None) is (path in self._files):
+            self._above = None
+        if source:
+            self._files[path] = self._by_name[str(path)] = source
+        else:
+            self._files.pop(path, None)
+            self._by_name.pop(str(path), None)
+
+
+def _python(path: Path, digest: bytes, content: bytes) -> Source:
+    try:
+        return Source(path, digest, content, compile_source(content, path))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as failure:
+        # The stack of this process says nothing about the file.
+        return Source(path, digest, content, error=failure.with_traceback(None))
+
+
+def compile_source(content: bytes, path: Path) -> CodeType:
+    """Compile a module's text."""
+    return compile(content, str(path), "exec", dont_inherit=True)
+
+
+def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield 0, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            yield node.level, module
+            for alias in node.names:
+                yield node.level, f"{module}.{alias.name}" if module else alias.name

@@ -1,0 +1,1 @@
+"""Which files change, told as soon as a save is finished."""
