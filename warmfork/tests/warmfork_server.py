@@ -32,6 +32,8 @@ class Process:
     state: str
     parent: int
     session: int
+    # Clock ticks from the start of the machine to that of the process.
+    began: int
 
 
 class Server:
@@ -142,7 +144,13 @@ class Server:
 
     def until_standby(self) -> None:
         """Return as soon as one process stands by beside the parent and the one that serves."""
-        self.until("a process stands by", lambda: len(self.processes()) == 3)
+
+        def newest_of_three() -> bool:
+            processes = self.processes()
+            newest = max(processes, key=lambda process: (process.began, process.pid))
+            return len(processes) == 3 and newest.pid != self.status()["pid"]
+
+        self.until("a process stands by", newest_of_three)
 
     def until_reported(self, pattern: str) -> None:
         """Return as soon as a line of warmfork's own matches the pattern."""
@@ -208,6 +216,6 @@ def process_table() -> list[Process]:
                 rest = file.read().rpartition(b")")[2]
         except (FileNotFoundError, ProcessLookupError):  # it ended just now
             continue
-        state, parent, _group, session = rest.split()[:4]
-        table.append(Process(int(pid), state.decode(), int(parent), int(session)))
+        state, parent, _group, session, *others = rest.split()
+        table.append(Process(int(pid), state.decode(), int(parent), int(session), int(others[15])))
     return table

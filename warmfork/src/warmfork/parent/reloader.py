@@ -229,7 +229,7 @@ class Reloader:
             return
         graph = Graph(self._record, self._files.sources)
         # The entry in any case: it may read what it does not import, such as a digest of all files.
-        deferred = graph.dependents({self._entry, *(self._edited or graph.outermost(self._entry))})
+        deferred = graph.waiting({self._entry, *(self._edited or graph.outermost(self._entry))})
         if preimported := tuple(name for name in self._record.files if name not in deferred):
             self._children.stand_by(preimported, frozenset(deferred), self._record)
 

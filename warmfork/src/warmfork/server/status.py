@@ -1,6 +1,7 @@
 """What a serving process says of itself, to people, tests and tools."""
 
 import json
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ class Status:
     def as_json(self) -> dict[str, Any]:
         """Return what JSON can hold."""
         return {
+            "pid": os.getpid(),
             "generation": self.generation,
             "code": self.code,
             "serving": self.serving,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.sources import Source, Sources
+from warmfork.snapshot.statements import Imported
 
 
 class Graph:
@@ -18,9 +19,15 @@ class Graph:
         """
         self._importers: defaultdict[str, set[str]] = defaultdict(set)
         self._imports: defaultdict[str, set[str]] = defaultdict(set)
+        self._order = list(record.files)
+        # Modules that change what others have made, by registering something, for example.
+        self._registering: set[str] = set()
         for name, file in record.files.items():
             source = sources.find(file)
-            targets = _targets(name, source) if source else set()
+            targets = _targets(name, source, source.statements.imports) if source else set()
+            changed = _targets(name, source, source.statements.registrations) if source else set()
+            if not changed.isdisjoint(record.files) or name in record.subclassing:
+                self._registering.add(name)
             shown = record.imported.get(name, set())
             if before and source and before.digests.get(file) == source.digest.hex():
                 shown = shown | before.imported.get(name, set())
@@ -38,6 +45,15 @@ class Graph:
     def dependents(self, names: Iterable[str]) -> set[str]:
         """Return the modules, and all that import one of them, directly or not."""
         return _closure(names, self._importers)
+
+    def waiting(self, names: Iterable[str]) -> set[str]:
+        """Return the modules that cannot be imported before these are as they will be.
+
+        That is these, all that import one of them, and those that register something after one of them does.
+        """
+        found = self.dependents(names)
+        first = next((place for place, name in enumerate(self._order) if name in found), len(self._order))
+        return self.dependents(found | (self._registering & set(self._order[first:])))
 
     def outermost(self, entry: str) -> set[str]:
         """Return the modules that the entry alone imports, such as routers."""
@@ -62,7 +78,9 @@ def libraries(entry: str, sources: Sources, roots: Sequence[Path]) -> list[str]:
     """
     modules = {name: source for source in sources.python() if (name := module_name(source.path, roots))}
     imports: Mapping[str, set[str]] = {
-        name: {above for target in (name, *_targets(name, source)) for above in _upwards(target)}
+        name: {
+            above for target in (name, *_targets(name, source, source.statements.imports)) for above in _upwards(target)
+        }
         for name, source in modules.items()
     }
     reached, waiting, outside = {entry}, [entry], set()
@@ -92,11 +110,11 @@ def _upwards(name: str) -> list[str]:
     return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
 
 
-def _targets(name: str, source: Source) -> set[str]:
+def _targets(name: str, source: Source, imported: Iterable[Imported]) -> set[str]:
     """Return absolute names of what a module's statements import."""
     package = name if source.path.name == "__init__.py" else name.rpartition(".")[0]
     targets = set()
-    for level, target in source.imports:
+    for level, target in imported:
         if not level:
             targets.add(target)
             continue

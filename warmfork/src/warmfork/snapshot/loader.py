@@ -186,6 +186,15 @@ class Importer(MetaPathFinder):
         """Note that the module's execution has ended, well or not."""
         self._importing.remove(name)
         self.record.digests[file] = digest
+        if (module := sys.modules.get(name)) and any(map(self._is_noted_elsewhere, list(vars(module).values()))):
+            self.record.subclassing.add(name)
+
+    def _is_noted_elsewhere(self, value: object) -> bool:
+        """Tell whether a class of another module of the application takes note of this one when it is made."""
+        if not isinstance(value, type):
+            return False
+        makers = [type(value), *(base for base in value.__mro__[1:] if "__init_subclass__" in vars(base))]
+        return any(maker.__module__ in self.record.files and maker.__module__ != value.__module__ for maker in makers)
 
 
 class _SourceLoader(SourceFileLoader):

@@ -13,12 +13,14 @@ class Record:
 
     Paths are text, as the file was opened. files: of each executed module, by name, in the order in which their imports
     began; digests: hexadecimal, of the files as they were executed; imported: whom each module was the first to
-    import; read: files and folders that were read while a module was executed, by its name; signatures: of those then.
+    import; subclassing: modules with classes of which a class of another one takes note; read: files and
+    folders that were read while a module was executed, by its name; signatures: of those then.
     """
 
     files: dict[str, str] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
     imported: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    subclassing: set[str] = field(default_factory=set)
     read: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     signatures: dict[str, list[int]] = field(default_factory=dict)
 
@@ -42,6 +44,7 @@ class Record:
             "files": self.files,
             "digests": self.digests,
             "imported": {name: sorted(names) for name, names in self.imported.items()},
+            "subclassing": sorted(self.subclassing),
             "read": {name: sorted(paths) for name, paths in self.read.items()},
             "signatures": self.signatures,
         }
@@ -51,5 +54,6 @@ class Record:
         """Return what as_json() has described."""
         record = cls(fields["files"], fields["digests"], signatures=fields["signatures"])
         record.imported.update({name: set(names) for name, names in fields["imported"].items()})
+        record.subclassing.update(fields["subclassing"])
         record.read.update({name: set(paths) for name, paths in fields["read"].items()})
         return record

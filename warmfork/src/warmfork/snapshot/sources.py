@@ -4,7 +4,6 @@ All children import from here and never from bytecode files, whose validity is j
 saves within a second are two versions, and a child sees one state of all files, whatever is saved meanwhile.
 """
 
-import ast
 import hashlib
 import marshal
 import os
@@ -20,6 +19,7 @@ from warmfork.snapshot.folders import files_below, files_in, is_link, is_skipped
 from warmfork.snapshot.patterns import Patterns, included_folders, with_folders
 from warmfork.snapshot.reading import BeingWrittenError, read_as_it_is, read_whole
 from warmfork.snapshot.reads import names, signature
+from warmfork.snapshot.statements import Statements
 
 # Seconds; a file that somebody has had open for writing for so long is taken as it is, for a log or a database is
 # never complete.
@@ -37,13 +37,9 @@ class Source:
     error: Exception | None = None
 
     @cached_property
-    def imports(self) -> frozenset[tuple[int, str]]:
-        """Names in the file's import statements, with their levels: `from ..a import b` gives (2, "a"), (2, "a.b")."""
-        try:
-            tree = ast.parse(self.content)
-        except (SyntaxError, ValueError):
-            return frozenset()
-        return frozenset(_imports(tree))
+    def statements(self) -> Statements:
+        """What the file's text says of the modules that it imports."""
+        return Statements.of(self.content)
 
 
 class Sources:
@@ -261,15 +257,3 @@ def _python(path: Path, digest: bytes, content: bytes) -> Source:
 def compile_source(content: bytes, path: Path) -> CodeType:
     """Compile a module's text."""
     return compile(content, str(path), "exec", dont_inherit=True)
-
-
-def _imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield 0, alias.name
-        elif isinstance(node, ast.ImportFrom):
-            module = node.module or ""
-            yield node.level, module
-            for alias in node.names:
-                yield node.level, f"{module}.{alias.name}" if module else alias.name

@@ -1,0 +1,80 @@
+"""What a module's text says of the modules that it imports."""
+
+import ast
+from collections.abc import Iterator
+from typing import NamedTuple
+
+
+class Imported(NamedTuple):
+    """A name in an import statement. level: number of dots, as of `from ..a import b`, which names "a" and "a.b"."""
+
+    level: int
+    name: str
+
+
+class Statements(NamedTuple):
+    """imports: all names; registrations: those of objects that the module changes while it is executed."""
+
+    imports: frozenset[Imported] = frozenset()
+    registrations: frozenset[Imported] = frozenset()
+
+    @classmethod
+    def of(cls, text: bytes) -> "Statements":
+        """Read a module's text; one that cannot be read imports nothing."""
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError):
+            return cls()
+        imported: set[Imported] = set()
+        bound: dict[str, set[Imported]] = {}
+        for node in ast.walk(tree):
+            for local, names in _names(node):
+                imported |= names
+                bound.setdefault(local, set()).update(names)
+        changed = {root for node in _executed(tree) for root in _changed(node)}
+        return cls(frozenset(imported), frozenset().union(*(bound.get(root, set()) for root in changed)))
+
+
+def _names(node: ast.AST) -> Iterator[tuple[str, set[Imported]]]:
+    """Yield what an import statement binds, and the modules that this may be or come from."""
+    if isinstance(node, ast.Import):
+        for alias in node.names:
+            yield alias.asname or alias.name.partition(".")[0], {Imported(0, alias.name)}
+    elif isinstance(node, ast.ImportFrom):
+        module = node.module or ""
+        for alias in node.names:
+            name = f"{module}.{alias.name}" if module else alias.name
+            yield alias.asname or alias.name, {Imported(node.level, module), Imported(node.level, name)}
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements that are executed with the module, also those within others, such as a class's."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from _executed(child)
+
+
+def _changed(node: ast.AST) -> Iterator[str]:
+    """Yield names of the objects that a statement changes, as far as its form tells.
+
+    That is a call whose result nobody wants, a decorator that is called or is an attribute, and an assignment to a part
+    of something.
+    """
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        yield from _root(node.value)
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        for decorator in node.decorator_list:
+            yield from _root(decorator)
+    elif isinstance(node, ast.Assign):
+        for target in node.targets:
+            yield from () if isinstance(target, ast.Name) else _root(target)
+    elif isinstance(node, ast.AugAssign | ast.AnnAssign):
+        yield from () if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) else _root(node.target)
+
+
+def _root(expression: ast.expr) -> Iterator[str]:
+    while isinstance(expression, ast.Attribute | ast.Subscript | ast.Call):
+        expression = expression.func if isinstance(expression, ast.Call) else expression.value
+    if isinstance(expression, ast.Name):
+        yield expression.id
