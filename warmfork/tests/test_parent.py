@@ -77,7 +77,7 @@ def test_libraries_in_a_virtual_environment_below_the_reload_directory(tiny: Pro
 def test_library_that_is_not_to_be_preloaded(tiny: Project, library: Path, serve: Serve) -> None:
     (library / "heavy.py").write_text(RECORDED.format("heavy"))
     tiny.append("version.py", "import heavy\n")
-    server = serve(tiny, "--no-preload", "heavy", python_path=[library])
+    server = serve(tiny, "--no-swap", "--no-preload", "heavy", python_path=[library])
     reload_several_times(tiny, server)
     assert len(importers(tiny, "heavy")) >= 4
     assert server.pid not in importers(tiny, "heavy")
@@ -263,14 +263,14 @@ def test_changed_requirements(tiny: Project, tmp_path: Path, serve: Serve) -> No
 
 
 def test_next_edit_of_a_module_is_prepared(tiny: Project, serve: Serve) -> None:
-    server = serve(tiny)
+    server = serve(tiny, "--no-swap")
     save_beside_standbys(tiny, server, "version.py", "VERSION = {}\n")
     server.until_reloads(3)
     assert len(server.reports(r"^tiny/version.py: reloaded in \d+ ms \(standby\)$")) == 2
 
 
 def test_first_edit_of_a_module_that_the_entry_alone_imports_is_prepared(shop: Project, serve: Serve) -> None:
-    server = serve(shop)
+    server = serve(shop, "--no-swap")
     server.until_standby()
     shop.append("routers/items.py", "\n")
     server.until_reloads(1)
@@ -278,7 +278,7 @@ def test_first_edit_of_a_module_that_the_entry_alone_imports_is_prepared(shop: P
 
 
 def test_first_edit_of_anything_else_takes_effect(shop: Project, serve: Serve) -> None:
-    server = serve(shop)
+    server = serve(shop, "--no-swap")
     server.until_standby()
     shop.append("settings.py", "\n")
     server.until_reloads(1)
@@ -307,7 +307,7 @@ def test_imports_that_no_statement_shows_are_prepared_for(tiny: Project, serve: 
     for number in range(1, 6):
         tiny.write("number.py", f"NUMBER = {number}\n")
         server.until_text(str(number))
-        server.until("nothing is under way", lambda: len(server.processes()) in {2, 3})
+        server.until_one_serves()
 
 
 def test_entry_that_reads_files_as_it_is_imported(tiny: Project, serve: Serve) -> None:
@@ -318,7 +318,7 @@ def test_entry_that_reads_files_as_it_is_imported(tiny: Project, serve: Serve) -
 
 
 def test_without_standby_two_processes_are_all(tiny: Project, serve: Serve) -> None:
-    server = serve(tiny, "--no-standby")
+    server = serve(tiny, "--no-standby", "--no-swap")
     for version in range(1, 6):
         tiny.replace("version.py", str(version - 1), str(version))
         server.until_text(str(version))

@@ -87,7 +87,7 @@ def test_thread_never_runs_twice(tiny: Project, serve: Serve) -> None:
 
 def test_worker_processes_end_with_their_server(tiny: Project, serve: Serve) -> None:
     tiny.append("main.py", WORKER)
-    server = serve(tiny, "--no-standby")
+    server = serve(tiny, "--no-standby", "--no-swap")
     server.until("the worker runs", lambda: len(server.processes()) == 3)
     for version in range(1, 4):
         tiny.replace("version.py", str(version - 1), str(version))
@@ -103,7 +103,7 @@ def test_worker_processes_end_with_their_server(tiny: Project, serve: Serve) -> 
 
 def test_workers_hold_no_socket_of_the_server(tiny: Project, serve: Serve) -> None:
     tiny.append("main.py", WORKER)
-    server = serve(tiny, "--no-standby")
+    server = serve(tiny, "--no-standby", "--no-swap")
     server.until("the worker runs", lambda: len(server.processes()) == 3)
     serving = server.get("/process").json["pid"]
     (worker,) = {process.pid for process in server.processes()} - {server.pid, serving}
@@ -118,7 +118,7 @@ def sockets(pid: int) -> set[str]:
 
 def test_program_that_is_started_gets_an_interrupt(tiny: Project, serve: Serve) -> None:
     tiny.append("version.py", "import subprocess\n\nsleeping = subprocess.Popen(['sleep', '60'])\n")
-    server = serve(tiny, "--no-standby")
+    server = serve(tiny, "--no-standby", "--no-swap")
     sleeping = next(process.pid for process in server.processes() if name(process.pid) == "sleep")
     os.kill(sleeping, signal.SIGINT)
     server.until("it has ended", lambda: name(sleeping) != "sleep" or state(server, sleeping) == "Z")
@@ -139,7 +139,7 @@ def test_generators_of_libraries_differ(tiny: Project, tmp_path: Path, serve: Se
     library.mkdir()
     (library / "dice.py").write_text("import random\n\nfree = random.Random()\nseeded = random.Random(1)\n")
     tiny.append("version.py", "from dice import free, seeded\n\nVERSION = f'{free.random()} {seeded.random()}'\n")
-    server = serve(tiny, python_path=[library])
+    server = serve(tiny, "--no-swap", python_path=[library])
     answers = {server.text()}
     for number in range(1, 4):
         tiny.append("version.py", f"# {number}\n")

@@ -32,8 +32,7 @@ class Process:
     state: str
     parent: int
     session: int
-    # Clock ticks from the start of the machine to that of the process.
-    began: int
+    title: str
 
 
 class Server:
@@ -103,7 +102,7 @@ class Server:
 
     def reloaded_files(self) -> list[str]:
         """Return the files of each reload that ended well, as its report names them."""
-        return [line.partition(": reloaded in ")[0] for line in self.reports(r": reloaded in \d+ ms( \(standby\))?$")]
+        return [line.partition(": reloaded in ")[0] for line in self.reports(r": reloaded in \d+ ms \(.+\)$")]
 
     def connect(self) -> Connection:
         """Open a connection that stays open."""
@@ -143,14 +142,20 @@ class Server:
         assert len(self.reloaded_files()) == number, self.log
 
     def until_standby(self) -> None:
-        """Return as soon as one process stands by beside the parent and the one that serves."""
+        """Return as soon as a process has imported ahead what it can, and waits for the next change."""
+        self.until("a process stands by", lambda: self.titled("standby"))
 
-        def newest_of_three() -> bool:
-            processes = self.processes()
-            newest = max(processes, key=lambda process: (process.began, process.pid))
-            return len(processes) == 3 and newest.pid != self.status()["pid"]
+    def until_copy(self) -> None:
+        """Return as soon as a copy of the template waits for the next change."""
+        self.until("a copy waits", lambda: self.titled("copy"))
 
-        self.until("a process stands by", newest_of_three)
+    def until_one_serves(self) -> None:
+        """Return as soon as those that served before have ended."""
+        self.until("one process serves", lambda: len(self.titled("serving")) == 1 and not self.titled("draining"))
+
+    def titled(self, title: str) -> list[int]:
+        """Return the ids of the processes that are there for this."""
+        return [process.pid for process in self.processes() if process.title == f"fork:{title}"]
 
     def until_reported(self, pattern: str) -> None:
         """Return as soon as a line of warmfork's own matches the pattern."""
@@ -213,9 +218,9 @@ def process_table() -> list[Process]:
     for pid in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208
         try:
             with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123
-                rest = file.read().rpartition(b")")[2]
+                title, _, rest = file.read().partition(b"(")[2].rpartition(b")")
         except (FileNotFoundError, ProcessLookupError):  # it ended just now
             continue
-        state, parent, _group, session, *others = rest.split()
-        table.append(Process(int(pid), state.decode(), int(parent), int(session), int(others[15])))
+        state, parent, _group, session = rest.split()[:4]
+        table.append(Process(int(pid), state.decode(), int(parent), int(session), title.decode()))
     return table

@@ -5,6 +5,7 @@ import json
 import os
 import socket
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from warmfork.memory import memory_file, read_all
@@ -46,6 +47,16 @@ class Channel:
     def detach(self) -> int:
         """Give up the descriptor, which stays open."""
         return self._socket.detach()
+
+    def replace(self, other: "Channel") -> None:
+        """Become the end of another pair, and close this one."""
+        self._socket.close()
+        self._socket = other._socket  # noqa: SLF001
+
+    def shut_down(self) -> None:
+        """Let both sides see the end of messages."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close this end; the other one sees the end of messages."""

@@ -12,6 +12,7 @@ from uvicorn.config import LOGGING_CONFIG
 from uvicorn.main import main as uvicorn_command
 
 import warmfork
+from warmfork.child.swap import IS_SUPPORTED
 from warmfork.serve import serve
 from warmfork.server.options import NOT_PASSED_ON, RULES, Meaning
 from warmfork.settings import Settings, SettingsError
@@ -51,6 +52,11 @@ _OPTIONS = [
     _own("--preload", multiple=True, metavar="MODULE", help="Import this into the parent as well"),
     _own("--no-preload", multiple=True, metavar="MODULE", help="Import this in the children only"),
     _own("--standby/--no-standby", default=True, help="Import ahead of the next change of the same file"),
+    _own("--swap/--no-swap", default=True,
+         help="Where a save only changes what functions do, change them without an import"
+         + ("" if IS_SUPPORTED else "; off, for it needs Python 3.12")),
+    _own("--fresh", multiple=True, metavar="MODULE",
+         help="Execute this again for each change, though it is the same; turns swapping off"),
     _own("--hold-timeout", type=float, default=2.0, show_default=True, metavar="SECONDS",
          help="How long requests wait for new code before the old one answers"),
     _own("--status-path", metavar="PATH", help="Answer GET on this path with the state of the reloader"),
@@ -117,6 +123,8 @@ def _settings(options: dict[str, Any]) -> Settings:
         preload=options["preload"],
         no_preload=frozenset(options["no_preload"]),
         standby=options["standby"],
+        swap=options["swap"],
+        fresh=frozenset(options["fresh"]),
         hold_timeout=options["hold_timeout"],
         status_path=options["status_path"],
         control=options["control"],

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from warmfork.child.swap import IS_SUPPORTED
 from warmfork.server.options import mistakes
 
 # File names that cause a reload beside *.py.
@@ -20,7 +21,8 @@ class Settings:
     """How to serve and what to watch.
 
     app: "module:attribute"; reload_dirs: folders with the application's code; hold_timeout: seconds;
-    listen: addresses of further sockets, by name; uvicorn: keyword arguments of uvicorn.Config.
+    listen: addresses of further sockets, by name; fresh: modules to execute again for each change; uvicorn:
+    keyword arguments of uvicorn.Config.
     """
 
     app: str
@@ -37,10 +39,17 @@ class Settings:
     preload: tuple[str, ...] = ()
     no_preload: frozenset[str] = frozenset()
     standby: bool = True
+    swap: bool = True
+    fresh: frozenset[str] = frozenset()
     hold_timeout: float = 2.0
     status_path: str | None = None
     control: Path | None = None
     uvicorn: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_swapping(self) -> bool:
+        """Whether functions may be changed in place: a module that is to be executed again would not be."""
+        return self.swap and IS_SUPPORTED and not self.fresh
 
     @property
     def graceful_timeout(self) -> float:

@@ -96,9 +96,10 @@ class Warmfork(Server):
 
     def how(self) -> str:
         """Return in which way the last change was served."""
-        reports = re.findall(r"(?m)^warmfork: .*(\(standby\)|not reloaded|reloaded in|restarting)", self.said())
-        ways = {"(standby)": "standby", "reloaded in": "imported", "not reloaded": "refused", "restarting": "restarted"}
-        return ways[reports[-1]] if reports else "nothing"
+        way = r"(?m)^warmfork: .*?(not reloaded|restarting|(?<=reloaded in) \d+ ms \((?:swapped|standby|imported))"
+        reports = re.findall(way, self.said())
+        ways = {"not reloaded": "refused", "restarting": "restarted"}
+        return ways.get(reports[-1], reports[-1].rpartition("(")[2]) if reports else "nothing"
 
     def differences(self, expected: Observation, before: Answers | None) -> list[str]:
         """Return in what it differs, once that is final; [] as soon as there is nothing.

@@ -8,14 +8,20 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from warmfork.activation import Activation
 from warmfork.channel import Channel
 from warmfork.child.exclusive import Exclusive
+from warmfork.child.executed import Executed
+from warmfork.child.fitness import descriptors, obstacle
 from warmfork.child.prefault import prefault
+from warmfork.child.seeds import Seeds
+from warmfork.child.template import Template
+from warmfork.child.title import Title, set_title
 from warmfork.failure import Failure
 from warmfork.memory import read_all
 from warmfork.server.configuration import configure, load
@@ -27,6 +33,8 @@ from warmfork.snapshot.loader import Importer
 from warmfork.snapshot.reads import Reads
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.territory import Territory
+
+T = TypeVar("T")
 
 # Seconds that each worker process gets to end.
 _WORKER_TIMEOUT = 1.0
@@ -43,6 +51,7 @@ class Child:
     importer: Importer
     territory: Territory
     status: Status
+    seeds: Seeds
     # Modules to import ahead of a change, and those that must wait for it. A process without any starts at once.
     preimported: tuple[str, ...] = ()
     deferred: frozenset[str] = frozenset()
@@ -52,6 +61,10 @@ class Child:
     sibling: int = 0
     # Serve this instead of the application.
     failure: Failure | None = None
+    # A process that ends at once, and is reaped when the application has started.
+    _intermediate: int = 0
+    # Whether a fork is the application's doing.
+    _is_application: bool = True
 
     def run(self) -> NoReturn:
         """Do everything, then end the process."""
@@ -73,15 +86,17 @@ class Child:
         self.channel.send("failed", failure=failure.as_json(), at_startup=at_startup)
 
     def _import_and_serve(self) -> NoReturn:
+        set_title(Title.STARTING)
         gc.disable()
         os.register_at_fork(after_in_child=self._leave_to_server)
         sys.addaudithook(self._on_prompt)
-        libraries = set(sys.modules)
-        exclusive = Exclusive()
-        self.importer.admit()
-        around = Territory([*self.importer.sources.trees, Path.cwd()])
-        reads = Reads(self.importer.record, around.is_inside, lambda: self.importer.importing)
-        settings = self.settings
+        libraries, opened, exclusive = set(sys.modules), descriptors(), Exclusive()
+        settings, importer = self.settings, self.importer
+        importer.admit()
+        around = Territory([*importer.sources.trees, Path.cwd()])
+        reads = Reads(importer.record, around.is_inside, lambda: importer.importing)
+        executed = Executed() if settings.is_swapping and not self.failure else None
+        importer.executed = executed
         config = configure(settings.app, settings.uvicorn, settings.graceful_timeout, self.failure)
         if self.deferred:
             self._prepare()
@@ -94,15 +109,23 @@ class Child:
                 raise StartupError(log.failure or Failure.of(end)) from end
             reads.stop()
             self._check()
-            self.status.code = self.importer.sources.digest
-            if settings.status_path:
-                config.loaded_app = self.status.answering(settings.status_path, config.loaded_app)
+            # What exists by now stays: no collection need look at it, or copy its pages.
+            gc.freeze()
             found = exclusive.found()
+            change = self._split(executed, opened, found) if executed else {}
 
             def describe() -> dict[str, Any]:
-                record = self.importer.record.as_json()
-                return {"learned": self._learned(libraries), "record": record, "exclusive": found}
+                if "swapped" in change:
+                    return change
+                if self._intermediate:
+                    os.waitpid(self._intermediate, 0)
+                record = importer.record.as_json()
+                return {"learned": self._learned(libraries), "record": record, "exclusive": found, **change}
 
+            self.seeds.stop()
+            self.status.code = importer.sources.digest
+            if settings.status_path:
+                config.loaded_app = self.status.answering(settings.status_path, config.loaded_app)
             server = Server(
                 config,
                 channel=self.channel,
@@ -112,8 +135,6 @@ class Child:
                 log=log,
                 describe=describe,
             )
-            # What exists by now stays: no collection need look at it, or copy its pages.
-            gc.freeze()
             gc.enable()
             with asyncio.Runner(loop_factory=loop_factory) as runner:
                 runner.run(server.serve())
@@ -122,6 +143,32 @@ class Child:
                 # Handlers may still hold lines.
                 logging.shutdown()
                 _end_process(0)
+
+    def _split(self, executed: Executed, opened: dict[int, str], exclusive: str) -> dict[str, Any]:
+        """Leave a template behind, if this process can be forked; in a copy of it, tell which change it serves."""
+        executed.stop()
+        if not executed.is_known or exclusive:
+            return {}
+        if obstacle_ := self._without_leaving(lambda: obstacle(opened)):
+            return {"unfit": obstacle_}
+        template = Template(self.importer, executed, lambda: self._without_leaving(os.fork))
+        if pid := template.leave(self.channel):
+            self._intermediate = pid
+            return {}
+        self.seeds.renew()
+        self.activation.announce()
+        self.status.generation = template.generation
+        if stale := self.importer.outdated():
+            raise _StaleError(stale)
+        return {"swapped": template.files}
+
+    def _without_leaving(self, fork: Callable[[], T]) -> T:
+        """Fork in a way that keeps what belongs to the server."""
+        self._is_application = False
+        try:
+            return fork()
+        finally:
+            self._is_application = True
 
     def _prepare(self) -> None:
         """Import what the next change will not touch, then wait for it."""
@@ -132,9 +179,11 @@ class Child:
         self.channel.send("prepared", spoilt=spoilt, record=record.as_json())
         if self.sibling:
             prefault(self.sibling)
+        set_title(Title.STANDBY)
         message = self.channel.receive(wait=True)
         if message is None:
             _end_process(0)
+        set_title(Title.STARTING)
         self.importer.sources.unpack(read_all(message.descriptors[0]))
         self.status.generation = message.fields["generation"]
         if stale := record.touches(message.fields["files"]):
@@ -143,7 +192,7 @@ class Child:
     def _check(self) -> None:
         """As the last line of defence: a process that was prepared must not serve what is old, whatever the reason."""
         entry = self.settings.app.partition(":")[0]
-        if self.deferred and (stale := self.importer.stale(entry, self.before)):
+        if self.deferred and (stale := self.importer.outdated() | self.importer.unneeded(entry, self.before)):
             raise _StaleError(stale)
 
     def _learned(self, libraries: set[str]) -> list[str]:
@@ -157,6 +206,8 @@ class Child:
 
         The address would stay taken otherwise, the end of the server be missed, and a signal reach its event loop.
         """
+        if not self._is_application:
+            return
         self.listener.close()
         self.channel.close()
         signal.set_wakeup_fd(-1)

@@ -28,10 +28,13 @@ class Seeds:
         random.Random.seed = seed  # type: ignore[method-assign,assignment]
 
     def renew(self) -> None:
-        """In a forked process: seed them anew, and watch no longer."""
-        random.Random.seed = _seed  # type: ignore[method-assign]
+        """In a forked process: seed them anew."""
         for generator in self._known:
             generator.seed()
         if numpy := sys.modules.get("numpy.random"):
             # The one behind its functions, which it seeds when it is imported.
             numpy.seed()
+
+    def stop(self) -> None:
+        """Watch no longer: no fork of this process is to draw other numbers by itself."""
+        random.Random.seed = _seed  # type: ignore[method-assign]

@@ -1,10 +1,13 @@
 """Forks processes, tells them what has changed, and listens to what they say."""
 
 import os
+import socket
 from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
-from warmfork.channel import Message
+from warmfork.channel import Channel, Message, close_all
 from warmfork.events import EventLoop
 from warmfork.failure import Failure
 from warmfork.memory import memory_file
@@ -47,22 +50,65 @@ class Children:
         """Fork a process that imports some modules, and waits for a change with the others."""
         self._fork(Role.STANDBY, before, preimported=preimported, deferred=deferred)
 
-    def send_change(self, standby: Process, sources: Sources) -> bool:
-        """Tell a standby what has changed since it was forked; return whether it will start."""
+    def copy(self, sources: Sources, *, is_served: bool) -> Process | None:
+        """Have the template copied, which need not wait for the copy; return that, None where there is no template.
+
+        is_served: whether the present state of all files is served, so that the template can take it over.
+        """
+        template = self.processes.one(Role.TEMPLATE)
+        if template is None:
+            return None
+        mine, theirs = Channel.pair()
+        descriptors = [theirs.fileno()]
+        serving = self.processes.serving
+        fields = {"sibling": serving.pid if serving else 0, "files": sorted(map(str, template.stale))}
+        with suppress(OSError), closing(theirs):
+            if template.stale and is_served:
+                descriptors.append(memory_file(sources.pack(template.stale)))
+                template.stale.clear()
+            if template.channel.send("copy", descriptors, **fields):
+                copy = Process(0, mine, Role.COPY, self._generation, is_copy=True)
+                copy.stale = set(template.stale)
+                self._add(copy)
+                return copy
+        mine.close()
+        close_all(descriptors[1:])
+        return None
+
+    def send_change(self, process: Process, sources: Sources) -> bool:
+        """Tell a process that waits what has changed since it was forked; return whether it will start."""
         self._generation += 1
-        standby.generation = self._generation
+        process.generation = self._generation
         try:
-            packed = memory_file(sources.pack(standby.stale))
+            packed = memory_file(sources.pack(process.stale))
         except OSError:
             return False
-        files = sorted(map(str, standby.stale))
+        files = sorted(map(str, process.stale))
         try:
-            if not standby.channel.send("go", [packed], generation=self._generation, files=files):
+            if not process.channel.send("go", [packed], generation=self._generation, files=files):
                 return False
         finally:
             os.close(packed)
-        standby.become(Role.STARTING)
+        process.become(Role.STARTING)
         return True
+
+    def withdraw(self, process: Process) -> None:
+        """End a process that could not take over the change, which is still to be served."""
+        self._generation -= 1
+        process.kill()
+
+    def note_change(self, files: set[Path]) -> None:
+        """Remember for all processes that wait what has changed since they were forked."""
+        for process in self.processes.with_role(Role.STANDBY, Role.TEMPLATE, Role.COPY):
+            process.stale |= files
+
+    def choose_template(self, serving: Process) -> None:
+        """From now on copy what the process that now serves has left behind; it may be a copy itself."""
+        if serving.is_copy:
+            return
+        for process in self.processes.with_role(Role.TEMPLATE, Role.COPY):
+            if process is not serving.template:
+                process.kill()
 
     def kill(self, *roles: Role) -> None:
         """End the processes with one of these roles at once."""
@@ -71,7 +117,7 @@ class Children:
 
     def leave(self) -> dict[str, Any]:
         """Give up all but those with requests; return these, and what else the next parent is to know of them."""
-        self.kill(Role.STARTING, Role.STANDBY)
+        self.kill(Role.STARTING, Role.STANDBY, Role.TEMPLATE, Role.COPY)
         kept = self.processes.with_role(Role.SERVING, Role.DRAINING)
         return {"processes": [process.as_json() for process in kept], "generation": self._generation}
 
@@ -113,16 +159,36 @@ class Children:
                 return
             if message is None:
                 self._close(process)
-                return
-            self._on_message(process, message)
+            elif message.event == "template":
+                self._add_template(process, message)
+            elif message.event == "forked":
+                process.pid = message.fields["pid"]
+                if process.role is Role.ENDING:
+                    process.kill()
+            else:
+                self._on_message(process, message)
+
+    def _add_template(self, process: Process, message: Message) -> None:
+        """Take note of a template that a process has left behind."""
+        channel = Channel(socket.socket(fileno=message.descriptors[0]))
+        process.template = Process(0, channel, Role.TEMPLATE, process.generation)
+        self._add(process.template)
+        if process.role is Role.ENDING:
+            process.template.kill()
 
     def _close(self, process: Process) -> None:
         self._events.unwatch(process.channel.fileno())
         process.channel.close()
+        if not process.pid:
+            # Nobody knows the process, so nobody reaps it.
+            self.processes.discard(process)
+            self._on_exit(process, 0)
 
     def _on_end(self, process: Process, code: int) -> None:
         self._listen(process)
         if process.channel.fileno() >= 0:
             self._close(process)
         self._events.cancel(process)
+        if process.template and process.role is Role.STARTING:
+            process.template.kill()
         self._on_exit(process, code)

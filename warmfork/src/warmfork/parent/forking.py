@@ -60,6 +60,7 @@ class Forking:
                 importer=self.importer,
                 territory=self.territory,
                 status=status,
+                seeds=self.seeds,
                 preimported=preimported,
                 deferred=deferred,
                 before=before,

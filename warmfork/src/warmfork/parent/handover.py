@@ -62,9 +62,11 @@ class Handover:
         """Let all processes end."""
         for process in self._processes:
             process.is_prompting = False
-            if process.role in {Role.STARTING, Role.STANDBY} or not process.channel.send("stop"):
+            is_serving = process.role in {Role.SERVING, Role.DRAINING}
+            if is_serving and process.channel.send("stop"):
+                self.limit(process)
+            else:
                 process.kill()
-            self.limit(process)
 
     def limit(self, process: Process) -> None:
         """End a process that does not end by itself in time, unless a person is at its prompt."""

@@ -12,6 +12,8 @@ class Way(StrEnum):
     IGNORE = "ignore"
     # The new code is known not to compile: no process need try.
     FAIL = "fail"
+    # By a copy of the template, in which functions are changed.
+    SWAP = "swap"
     # By the process that stands by.
     STANDBY = "standby"
     # By a new process, which imports all of the application.
@@ -42,7 +44,8 @@ class Known:
     """What is known of the application and its processes.
 
     broken: files that do not compile; executed: files that the application last executed; unserved: files
-    that have changed since what serves was saved, this change's among them; standby: files that the
+    that have changed since what serves was saved, this change's among them; has_template: whether there is a process
+    that may be copied; refusal: why a copy of it could not take over the change; standby: files that the
     process standing by has executed or read, or will have when it is ready; None when there is no such process;
     is_single: the application must not run twice at a time.
     """
@@ -50,6 +53,8 @@ class Known:
     broken: frozenset[str] = frozenset()
     executed: AbstractSet[str] = frozenset()
     unserved: frozenset[str] = frozenset()
+    has_template: bool = False
+    refusal: str = ""
     standby: AbstractSet[str] | None = None
     is_single: bool = False
 
@@ -83,8 +88,10 @@ def _process(files: frozenset[str], known: Known) -> Decision:
     """Return which process is to serve."""
     if known.is_single:
         return Decision(Way.ONE_AT_A_TIME, "the application must not run twice")
+    if known.has_template and not known.refusal:
+        return Decision(Way.SWAP)
     if known.standby is None:
-        return Decision(Way.IMPORT, "no process stands by")
+        return Decision(Way.IMPORT, known.refusal or "no process stands by")
     if known.standby & files:
-        return Decision(Way.IMPORT, "the process that stands by has executed or read it")
-    return Decision(Way.STANDBY)
+        return Decision(Way.IMPORT, known.refusal or "the process that stands by has executed or read it")
+    return Decision(Way.STANDBY, known.refusal)

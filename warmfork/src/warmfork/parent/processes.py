@@ -1,6 +1,7 @@
 """The forked processes as the parent sees them: what each is there for, and which changes of that there are."""
 
 import contextlib
+import ctypes
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from typing import Any
 
 from warmfork.channel import Channel
 from warmfork.failure import Failure
+from warmfork.parent.policy import Change
 
 
 class Role(StrEnum):
@@ -20,6 +22,10 @@ class Role(StrEnum):
 
     # Has imported what the next change will probably not touch, and waits for it.
     STANDBY = "standby"
+    # Has imported all of the application and started nothing of it; is copied for each change.
+    TEMPLATE = "template"
+    # A copy of the template, which waits for the next change.
+    COPY = "copy"
     # Imports the application and starts it.
     STARTING = "starting"
     SERVING = "serving"
@@ -29,8 +35,12 @@ class Role(StrEnum):
     ENDING = "ending"
 
 
+_SET_CHILD_SUBREAPER = 36  # of prctl(2)
+
 _TRANSITIONS = {
     Role.STANDBY: {Role.STARTING, Role.ENDING},
+    Role.TEMPLATE: {Role.ENDING},
+    Role.COPY: {Role.STARTING, Role.ENDING},
     Role.STARTING: {Role.SERVING, Role.ENDING},
     Role.SERVING: {Role.DRAINING, Role.ENDING},
     Role.DRAINING: {Role.ENDING},
@@ -42,9 +52,11 @@ _TRANSITIONS = {
 class Process:
     """A forked process.
 
-    deferred: modules that it has not imported, because they wait for the next change; stale: files that changed since
-    it was forked; outdated: files by which it has found itself to be of no use; is_prompting: a
-    person is asked something, as by a debugger; is_fallback: it serves the failure and not the application.
+    pid: 0 until a process that another one has forked has told its own; deferred: modules that it has not imported,
+    because they wait for the next change; stale: files that changed since it was forked; outdated: files by which it
+    has found itself to be of no use; is_prompting: a person is asked something, as by a debugger; is_fallback: it
+    serves the failure and not the application; is_copy: it was forked by a template; template: what it has left
+    behind; change: what a copy is to take over.
     """
 
     pid: int
@@ -57,6 +69,9 @@ class Process:
     is_prepared: bool = False
     is_prompting: bool = False
     is_fallback: bool = False
+    is_copy: bool = False
+    template: "Process | None" = None
+    change: Change | None = None
     failure: Failure | None = None
     failed_at_startup: bool = False
     began: float = field(default_factory=time.monotonic)
@@ -80,6 +95,10 @@ class Process:
     def kill(self) -> None:
         """End it at once, with all that it has started."""
         self.become(Role.ENDING)
+        if not self.pid:
+            # It ends when it finds that nobody listens.
+            self.channel.shut_down()
+            return
         for pid in (self.pid, *descendants(self.pid)):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -111,19 +130,24 @@ class Processes:
 
     def __init__(self) -> None:
         """There are none."""
-        self._by_pid: dict[int, Process] = {}
+        self._processes: list[Process] = []
 
     def __iter__(self) -> Iterator[Process]:
         """Yield them, the oldest first."""
-        return iter(list(self._by_pid.values()))
+        return iter(list(self._processes))
 
     def __bool__(self) -> bool:
         """Whether there are any."""
-        return bool(self._by_pid)
+        return bool(self._processes)
 
     def add(self, process: Process) -> None:
         """Take note of one."""
-        self._by_pid[process.pid] = process
+        self._processes.append(process)
+
+    def discard(self, process: Process) -> None:
+        """Forget one."""
+        if process in self._processes:
+            self._processes.remove(process)
 
     def with_role(self, *roles: Role) -> list[Process]:
         """Return those with one of the roles, the oldest first."""
@@ -147,8 +171,14 @@ class Processes:
                 return
             if not pid:
                 return
-            if process := self._by_pid.pop(pid, None):
+            if process := next((one for one in self if one.pid == pid), None):
+                self.discard(process)
                 ended(process, os.waitstatus_to_exitcode(status))
+
+
+def adopt_orphans() -> None:
+    """Become the parent of all processes below this one that lose theirs, also after a restart."""
+    ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def descendants(pid: int) -> list[int]:

@@ -71,6 +71,9 @@ class Reloader:
         # What the serving process has executed and read, and its modules that the last change has touched.
         self._record = Record()
         self._edited: set[str] = set()
+        # Why the last change could not be swapped, and why the application never can.
+        self._refusal = ""
+        self._unfit = ""
         # Libraries that the application imported late.
         self._learned: list[str] = []
         # What the application has started when it was imported; with any of it, it never runs twice at a time.
@@ -138,9 +141,9 @@ class Reloader:
             return
         self._events.cancel("retry")
         self._retry.forget()
-        for process in self._processes.with_role(Role.STANDBY):
-            process.stale |= changed
+        self._children.note_change(changed)
         self._children.kill(Role.STARTING)
+        self._refusal = ""
         self._pending.add(changed, began, answer)
         self._handover.hold()
         names = frozenset(map(str, changed))
@@ -175,6 +178,8 @@ class Reloader:
             broken=frozenset(errors),
             executed=self._record.digests.keys(),
             unserved=frozenset(self._pending.unserved),
+            has_template=self._processes.one(Role.TEMPLATE) is not None,
+            refusal=self._refusal,
             standby=self._record.reached_without(standby.deferred) if standby else None,
             is_single=bool(self._exclusive),
         )
@@ -186,10 +191,26 @@ class Reloader:
             self._fail(Failure.of(errors[min(errors.keys() & self._record.digests.keys())]))
         elif decision.way is Way.ONE_AT_A_TIME:
             self._start_when_alone()
+        elif decision.way is Way.SWAP:
+            self._start_copy(change)
         elif decision.way is Way.STANDBY and standby and self._children.send_change(standby, self._files.sources):
             self._expect(standby)
         elif decision.way is not Way.IGNORE:
             self._start()
+
+    def _start_copy(self, change: Change) -> None:
+        """Let a copy of the template take over the change, or bring it to the requests in another way."""
+        sources = self._files.sources
+        copy = self._processes.one(Role.COPY) or self._children.copy(sources, is_served=False)
+        if copy and self._children.send_change(copy, sources):
+            copy.change = change
+            self._expect(copy)
+        else:
+            self._refuse(change, "the template has ended")
+
+    def _refuse(self, change: Change, reason: str) -> None:
+        self._refusal = reason
+        self.act(change)
 
     # --- processes
 
@@ -225,11 +246,13 @@ class Reloader:
             return
         learned, self._learned = self._learned, []
         self._libraries.preload(learned)
+        if not self._processes.one(Role.COPY):
+            self._children.copy(self._files.sources, is_served=self._failure is None)
         if not self._settings.standby or self._exclusive or self._processes.one(Role.STANDBY):
             return
         graph = Graph(self._record, self._files.sources)
         # The entry in any case: it may read what it does not import, such as a digest of all files.
-        deferred = graph.waiting({self._entry, *(self._edited or graph.outermost(self._entry))})
+        deferred = graph.waiting({self._entry, *self._settings.fresh, *(self._edited or graph.outermost(self._entry))})
         if preimported := tuple(name for name in self._record.files if name not in deferred):
             self._children.stand_by(preimported, frozenset(deferred), self._record)
 
@@ -244,6 +267,10 @@ class Reloader:
             if message.fields["spoilt"] and process.role is Role.STANDBY:
                 # It imports one of the modules that it should not, in a way that no import statement shows.
                 process.kill()
+        elif message.event == "refused":
+            if process.role is Role.STARTING and process.change:
+                self._children.withdraw(process)
+                self._refuse(process.change, message.fields["reason"])
         elif message.event == "loaded" and process.role is Role.STARTING:
             self._promote(process, message.fields)
         else:
@@ -257,16 +284,29 @@ class Reloader:
         self._events.cancel("remark")
         if process.is_fallback:
             return
-        self._record = Record.from_json(fields["record"])
-        self._learned += fields["learned"]
+        self._children.choose_template(process)
         self._report_success(process)
-        self._note_exclusive(fields["exclusive"])
+        if process.is_copy:
+            executed = self._record.digests.keys() & set(fields["swapped"])
+            find = self._files.sources.find
+            self._record.digests |= {name: source.digest.hex() for name in executed if (source := find(name))}
+        else:
+            self._record = Record.from_json(fields["record"])
+            self._learned += fields["learned"]
+            self._note_exclusive(fields["exclusive"])
+            self._note_unfit(fields.get("unfit", ""))
         self._failure = None
         self._events.cancel("retry")
         self._retry.forget()
         self._pending.succeed()
         self._events.call_later("prepare", _REST, self._prepare)
-        self.change(self._files.follow(self._record), time.monotonic())
+        if not process.is_copy:
+            self.change(self._files.follow(self._record), time.monotonic())
+
+    def _note_unfit(self, obstacle: str) -> None:
+        if obstacle and not self._unfit:
+            report.log(f"{self._settings.app} opens {obstacle} when it is imported, so each change is imported")
+        self._unfit = obstacle
 
     def _note_exclusive(self, found: str) -> None:
         if found and not self._exclusive:
@@ -275,8 +315,9 @@ class Reloader:
 
     def _report_success(self, process: Process) -> None:
         if self._has_served:
-            how = " (standby)" if process.was_standby else ""
-            report.log(f"{self._pending}: reloaded in {self._pending.milliseconds} ms{how}")
+            way = "swapped" if process.is_copy else "standby" if process.was_standby else "imported"
+            how = f"{way}: {self._refusal}" if self._refusal else way
+            report.log(f"{self._pending}: reloaded in {self._pending.milliseconds} ms ({how})")
         else:
             self._has_served = True
             started = f"started in {self._pending.milliseconds} ms"
@@ -335,7 +376,7 @@ class Reloader:
             return
         self._start_if_alone()
         if role is Role.STARTING:
-            if process.was_standby and (process.outdated or not process.is_prepared):
+            if process.outdated or (process.was_standby and not process.is_prepared) or not process.pid:
                 # What it had imported ahead was not as it should be; that says nothing about the change.
                 if process.outdated:
                     names = report.files([Path(name) for name in process.outdated])

@@ -20,6 +20,7 @@ from warmfork.parent.forking import Forking
 from warmfork.parent.libraries import Libraries
 from warmfork.parent.policy import Change
 from warmfork.parent.preload import Hazard
+from warmfork.parent.processes import adopt_orphans
 from warmfork.parent.reloader import Reloader
 from warmfork.parent.restart import State
 from warmfork.server.options import imported_late
@@ -98,6 +99,7 @@ class Supervisor:
         self._events.handle_signals((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD), self._on_signal)
         self._events.watch(self._files.watcher.fileno(), self._look)
         self._look_again()
+        adopt_orphans()
         if self._settings.control:
             self._control = Control(self._settings.control, self._files.sources.trees, self, self._events)
         self._preload()

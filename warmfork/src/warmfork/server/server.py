@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from warmfork.channel import MAXIMUM_DESCRIPTORS, Channel, Message, close_all
+from warmfork.child.title import Title, set_title
 from warmfork.failure import Failure
 from warmfork.server import connections
 from warmfork.server.logs import RoutineFilter
@@ -50,7 +51,7 @@ class Server(uvicorn.Server):
         log: RoutineFilter,
         describe: Callable[[], dict[str, Any]],
     ) -> None:
-        """hold_timeout: seconds; describe: returns what "loaded" carries, as JSON can hold it."""
+        """hold_timeout: seconds; describe: returns what the parent is told once the application has started."""
         super().__init__(config)
         self._channel = channel
         self._listener = listener
@@ -116,6 +117,7 @@ class Server(uvicorn.Server):
 
     def _on_message(self, message: Message) -> None:
         if message.event == "serve":
+            set_title(Title.SERVING)
             self._begin.set()
         elif message.event == "hold" and not self._leaving:
             self._hold()
@@ -127,6 +129,7 @@ class Server(uvicorn.Server):
                 self._run(self._serve_connection(socket.socket(fileno=descriptor), adopted=True))
         elif message.event == "leave" and not self._leaving:
             self._leaving = True
+            set_title(Title.DRAINING)
             self._run(self._leave())
         elif message.event == "stop":
             self._stop()

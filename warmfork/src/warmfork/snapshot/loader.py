@@ -18,6 +18,7 @@ from importlib.machinery import (
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import Protocol
 
 from warmfork.snapshot.graph import Graph
 from warmfork.snapshot.reads import signature
@@ -31,6 +32,13 @@ _OWN: tuple[object, ...] = (BuiltinImporter, FrozenImporter, PathFinder)
 
 class NotHereError(ImportError):
     """A module of the application was about to be imported into the parent, which must never hold one."""
+
+
+class Executions(Protocol):
+    """Takes note of what is executed."""
+
+    def execute(self, file: str, code: CodeType) -> None:
+        """Take note that a module's code is about to be executed."""
 
 
 class Importer(MetaPathFinder):
@@ -47,6 +55,8 @@ class Importer(MetaPathFinder):
         self.sources = sources
         self._territory = territory
         self.record = Record()
+        # Is told of each code object that is to be executed.
+        self.executed: Executions | None = None
         # Modules of the application that were asked for in the parent.
         self.refused: set[str] = set()
         self._is_admitted = False
@@ -106,18 +116,22 @@ class Importer(MetaPathFinder):
         self.record.files[fullname] = file
         self.record.signatures[file] = signature(file)
 
-    def stale(self, entry: str, before: Record) -> set[str]:
-        """Return what was executed or read and is not what the snapshot has, or what is on the disk now.
-
-        Also what the application, which begins with the entry, no longer imports. before: what the last process did.
-        """
-        needed = Graph(self.record, self.sources, before).needs(entry)
-        executed = {file for name, file in self.record.files.items() if name not in needed} | {
+    def outdated(self) -> set[str]:
+        """Return what was executed or read and is not what the snapshot has, or what is on the disk now."""
+        executed = {
             file
             for file, digest in self.record.digests.items()
             if (source := self.sources.find(file)) is None or source.digest.hex() != digest
         }
         return executed | {path for path, before in self.record.signatures.items() if signature(path) != before}
+
+    def unneeded(self, entry: str, before: Record) -> set[str]:
+        """Return what was executed and the application, which begins with the entry, no longer imports.
+
+        before: what the last process did.
+        """
+        needed = Graph(self.record, self.sources, before).needs(entry)
+        return {file for name, file in self.record.files.items() if name not in needed}
 
     def _ask_all(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
         # In Python's own order: what is built in, files, and then what others have added.
@@ -224,7 +238,10 @@ class _Loader(SourceFileLoader):
             raise FileNotFoundError(f"{self._file} is gone")
         self._digest = source.digest.hex()
         # Where there is none it is compiled here once more, so that the error has no other process's stack.
-        return source.code or compile_source(source.content, Path(self._file))
+        code = source.code or compile_source(source.content, Path(self._file))
+        if self._importer.executed:
+            self._importer.executed.execute(self._file, code)
+        return code
 
     def exec_module(self, module: ModuleType) -> None:
         self._importer.begin(module.__name__, self._file)

@@ -1,0 +1,141 @@
+"""Which code objects the application's import runs, which it only makes functions of, and who has looked at those."""
+
+import gc
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from types import CodeType, FunctionType
+from typing import Any
+
+from warmfork.child.swap import Pair, RefusalError, compare, is_same
+
+# Of the numbers for tools that sys.monitoring has, two that no kind of tool is meant to take.
+_TOOLS = (3, 4)
+_NAME = "warmfork"
+# Who looks at a function's code for its signature alone, by module; of these not what looks into the body.
+_READERS = {"inspect", "sqlalchemy.util.compat"}
+_READS_BODY = "getclosurevars"
+
+
+class Executed:
+    """Watches the application's modules from their execution on. Needs sys.monitoring, of Python 3.12."""
+
+    def __init__(self) -> None:
+        """Begin to watch what is told to execute()."""
+        # By the file's path.
+        self._modules: dict[str, CodeType] = {}
+        self._ran: set[CodeType] = set()
+        self._looked_at: set[CodeType] = set()
+        self._functions: dict[CodeType, list[FunctionType]] = {}
+        # Files of which there are functions that the module's text does not show.
+        self._strange: set[str] = set()
+        self._is_importing = True
+        self._tool = _free_tool()
+        if self._tool is not None:
+            sys.monitoring.use_tool_id(self._tool, _NAME)
+            sys.monitoring.register_callback(self._tool, sys.monitoring.events.PY_START, self._on_start)
+        sys.addaudithook(self._on_audit)
+
+    def execute(self, file: str, code: CodeType) -> None:
+        """Take note that a module's code is about to be executed."""
+        if self._modules.setdefault(file, code) is not code:
+            self._strange.add(file)
+        if self._tool is not None:
+            for inner in _tree(code):
+                sys.monitoring.set_local_events(self._tool, inner, sys.monitoring.events.PY_START)
+
+    def stop(self) -> None:
+        """Take note that the application is imported."""
+        self._is_importing = False
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known what ran."""
+        return self._tool is not None and sys.monitoring.get_tool(self._tool) == _NAME
+
+    def find_functions(self) -> None:
+        """Find all functions made of the application's code, also those that gc has frozen."""
+        codes = {inner for code in self._modules.values() for inner in _tree(code)}
+        functions: defaultdict[CodeType, list[FunctionType]] = defaultdict(list)
+        gc.unfreeze()
+        for one in gc.get_objects():
+            if type(one) is FunctionType:
+                code = one.__code__
+                if code in codes:
+                    functions[code].append(one)
+                elif code.co_filename in self._modules:
+                    self._strange.add(code.co_filename)
+        gc.freeze()
+        self._functions = dict(functions)
+
+    def swap(self, changed: Mapping[str, CodeType | None]) -> None:
+        """Let the functions of these files do what the newer code says; all or none. Raises RefusalError.
+
+        changed: the newer code by the file's path; None where it does not compile.
+        """
+        plans = [self._plan(file, new) for file, new in changed.items()]
+        for pair in chain.from_iterable(plans):
+            self._replace(pair)
+        self._modules |= {file: new for file, new in changed.items() if new}
+
+    def _plan(self, file: str, new: CodeType | None) -> list[Pair]:
+        if new is None:
+            raise RefusalError("it does not compile")
+        if file in self._strange:
+            raise RefusalError("functions are made of more than its text")
+        pairs = list(compare(self._modules[file], new, self._ran))
+        for pair in pairs:
+            is_looked_at = pair.old in self._looked_at
+            if (is_looked_at or self._is_held(pair)) and not is_same(pair.old, pair.new):
+                why = "was looked into when it was imported" if is_looked_at else "is in use beside the function"
+                raise RefusalError(f"the code of {pair.old.co_qualname} {why}")
+        return pairs
+
+    def _is_held(self, pair: Pair) -> bool:
+        """Tell whether something beside functions and the code around it holds the code, such as a generator."""
+        functions = self._functions.get(pair.old, ())
+        # The code around it, the pair, the argument, and what is noted here.
+        known = 3 + len(functions) + bool(functions) + (pair.old in self._ran)
+        return sys.getrefcount(pair.old) > known
+
+    def _replace(self, pair: Pair) -> None:
+        functions = self._functions.pop(pair.old, [])
+        for function in functions:
+            function.__code__ = pair.new
+        if functions:
+            self._functions[pair.new] = functions
+        for known in (self._ran, self._looked_at):
+            if pair.old in known:
+                known.discard(pair.old)
+                known.add(pair.new)
+
+    def _on_start(self, code: CodeType, _: int) -> object:
+        if self._is_importing:
+            self._ran.add(code)
+        return sys.monitoring.DISABLE
+
+    def _on_audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "object.__getattr__" or not self._is_importing or arguments[1] != "__code__":
+            return
+        reader = sys._getframe(1)  # noqa: SLF001
+        if reader.f_globals.get("__name__") in _READERS and reader.f_code.co_name != _READS_BODY:
+            return
+        # What is asked for from here on is asked for by this.
+        self._is_importing = False
+        try:
+            self._looked_at.add(arguments[0].__code__)
+        finally:
+            self._is_importing = True
+
+
+def _free_tool() -> int | None:
+    return next((tool for tool in _TOOLS if sys.monitoring.get_tool(tool) is None), None)
+
+
+def _tree(code: CodeType) -> Iterator[CodeType]:
+    """Yield a code object and all in it."""
+    yield code
+    for one in code.co_consts:
+        if isinstance(one, CodeType):
+            yield from _tree(one)

@@ -1,0 +1,117 @@
+"""A process that has imported the whole application, has started nothing of it, and is copied for each change.
+
+A copy takes over what functions do in the newer files, begins the application's lifespan, and serves: nothing is
+imported. Templates and copies lose their parent at once and become the reloader's own, which has asked the kernel for
+orphans.
+"""
+
+import linecache
+import os
+import socket
+from collections.abc import Callable, Iterable
+
+from warmfork.channel import Channel, Message
+from warmfork.child.executed import Executed
+from warmfork.child.prefault import prefault
+from warmfork.child.swap import RefusalError
+from warmfork.child.title import Title, set_title
+from warmfork.memory import read_all
+from warmfork.snapshot.loader import Importer
+
+
+class Template:
+    """How a process leaves a template behind, and what becomes of that."""
+
+    def __init__(self, importer: Importer, executed: Executed, fork: Callable[[], int]) -> None:
+        """fork: as os.fork(), without what an application's own forks must let go of."""
+        self._importer = importer
+        self._executed = executed
+        self._fork = fork
+        # In a copy: of the change that it has taken over.
+        self.generation = 0
+        self.files: list[str] = []
+
+    def leave(self, channel: Channel) -> int:
+        """Leave a template behind; return the id of a process that has nothing to do but to be reaped.
+
+        In each copy of the template this returns 0, with the change taken over, and the copy's own channel in place of
+        the given one.
+        """
+        mine, theirs = Channel.pair()
+        channel.send("template", [theirs.fileno()])
+        theirs.close()
+        if pid := self._fork():
+            mine.close()
+            return pid
+        if self._fork():
+            os._exit(0)
+        channel.replace(mine)
+        self._wait_for_copies(channel)
+        self._wait_for_change(channel)
+        return 0
+
+    def _wait_for_copies(self, channel: Channel) -> None:
+        """Copy this process whenever it is asked to; return in each copy."""
+        channel.send("forked", pid=os.getpid())
+        self._executed.find_functions()
+        set_title(Title.TEMPLATE)
+        while True:
+            message = _next(channel)
+            copy, *packed = message.descriptors
+            if packed:
+                try:
+                    self._take_over(read_all(packed[0]), message.fields["files"])
+                except RefusalError:
+                    # What its copy could do.
+                    os._exit(1)
+            if pid := self._fork():
+                os.close(copy)
+                os.waitpid(pid, 0)
+            elif self._fork():
+                os._exit(0)
+            else:
+                channel.replace(Channel(socket.socket(fileno=copy)))
+                channel.send("forked", pid=os.getpid())
+                if message.fields["sibling"]:
+                    prefault(message.fields["sibling"])
+                return
+
+    def _wait_for_change(self, channel: Channel) -> None:
+        """Take over what has changed; end where that is not possible."""
+        set_title(Title.COPY)
+        message = _next(channel)
+        set_title(Title.STARTING)
+        files = message.fields["files"]
+        try:
+            self._take_over(read_all(message.descriptors[0]), files)
+        except RefusalError as refusal:
+            channel.send("refused", reason=str(refusal))
+            os._exit(0)
+        self.generation = message.fields["generation"]
+        self.files = files
+
+    def _take_over(self, packed: bytes, files: Iterable[str]) -> None:
+        """Let functions do what they do in the newer files. Raises RefusalError."""
+        sources, record = self._importer.sources, self._importer.record
+        before = {file: sources.find(file) for file in files}
+        sources.unpack(packed)
+        for file, source in before.items():
+            if file in record.signatures:
+                raise RefusalError("it was read when the application was imported")
+            if source is None:
+                raise RefusalError("it is new")
+            if sources.find(file) is None:
+                raise RefusalError("it is gone")
+        executed = {file: source for file in before if file in record.digests and (source := sources.find(file))}
+        self._executed.swap({file: source.code for file, source in executed.items()})
+        for file, source in executed.items():
+            record.digests[file] = source.digest.hex()
+            linecache.cache.pop(file, None)
+
+
+def _next(channel: Channel) -> Message:
+    """Wait for the reloader's next message; without a reloader there is nothing left to do."""
+    message = channel.receive(wait=True)
+    if message is None:
+        os._exit(0)
+    return message
