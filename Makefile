@@ -64,6 +64,14 @@ test-drills: ## What must fail does, what breaks recovers
 bench-reload: ## How soon a save is served: warmfork beside other development servers
 	@$(DEVENV) python -m bench.reload
 
+.PHONY: bench-scale
+bench-scale: ## The same with applications of 10 to 3,000 modules: saves, starts, memory; hours, see --help for parts
+	@$(DEVENV) python -m bench.scale $(OPTIONS)
+
+.PHONY: bench-libraries
+bench-libraries: ## What large libraries cost that an application imports; 15 minutes
+	@$(DEVENV) python -m bench.libraries $(OPTIONS)
+
 .PHONY: bench-loop
 bench-loop: ## How soon a save is served by every replica and seen in a browser; make down first
 	@PYTHONPATH=backend $(DEVENV) python -m bench.loop
@@ -104,3 +112,4 @@ credentials: ## Write the database's passwords for kustomize; ROTATE=1 makes new
 lock: ## Resolve the Python requirements anew
 	@$(LOCK) backend/pyproject.toml --output-file backend/requirements.txt
 	@$(LOCK) backend/pyproject.toml --group dev --constraint backend/requirements.txt --output-file requirements-dev.txt
+	@$(LOCK) --group bench --constraint backend/requirements.txt --output-file bench/requirements.txt

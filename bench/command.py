@@ -15,8 +15,14 @@ PUBLISHED = CHECKOUT / "docs" / "performance"
 UNPUBLISHED = CHECKOUT / ".devenv" / "bench"
 
 
-def parse_arguments(program: str, description: str, parts: Sequence[str], saves: int) -> argparse.Namespace:
-    """Return the options; `run` is the moment by which this run's rows are known."""
+def parse_arguments(
+    program: str,
+    description: str,
+    parts: Sequence[str],
+    saves: int,
+    add_options: Callable[[argparse.ArgumentParser], None] | None = None,
+) -> argparse.Namespace:
+    """Return the options, with more if some are added; `run` is the moment by which this run's rows are known."""
     parser = argparse.ArgumentParser(prog=f"python -m {program}", description=description)
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, metavar="PART", help=", ".join(parts))
     parser.add_argument(
@@ -27,6 +33,8 @@ def parse_arguments(program: str, description: str, parts: Sequence[str], saves:
     parser.add_argument(
         "--output", type=Path, help="folder (docs/performance for a run of all parts, .devenv/bench for one of some)"
     )
+    if add_options:
+        add_options(parser)
     arguments = parser.parse_args()
     arguments.run = datetime.now(UTC).isoformat(timespec="seconds")
     arguments.output = arguments.output or (PUBLISHED if set(arguments.only) == set(parts) else UNPUBLISHED)

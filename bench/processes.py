@@ -10,12 +10,22 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class Process:
-    """One process. memory: its proportional share (PSS) in bytes; seconds: processor time so far."""
+    """One process. seconds: its processor time so far; ended: that of all that it had started and that has ended."""
 
     identifier: int
     parent: int
-    memory: int
     seconds: float
+    ended: float
+
+    @property
+    def memory(self) -> int:
+        """Its proportional share (PSS), in bytes; 0 when it has ended, or may not be looked into."""
+        try:
+            rollup = (PROC / str(self.identifier) / "smaps_rollup").read_text()
+        except OSError:
+            return 0
+        found = re.search(r"^Pss: +(\d+) kB$", rollup, re.MULTILINE)
+        return int(found[1]) * 1024 if found else 0
 
 
 def process_tree(root: int) -> list[Process]:
@@ -32,18 +42,11 @@ def _identifiers() -> list[int]:
 
 
 def _read(identifier: int) -> Process | None:
-    """Return None for a process that has ended, or that may not be looked into."""
-    folder = PROC / str(identifier)
+    """Return None for a process that has ended."""
     try:
         # What precedes the last parenthesis is the program's name, which may hold anything.
-        fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        memory = re.search(r"^Pss: +(\d+) kB$", (folder / "smaps_rollup").read_text(), re.MULTILINE)
+        fields = (PROC / str(identifier) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    ticks = int(fields[11]) + int(fields[12])
-    return Process(
-        identifier=identifier,
-        parent=int(fields[1]),
-        memory=int(memory[1]) * 1024 if memory else 0,
-        seconds=ticks / os.sysconf("SC_CLK_TCK"),
-    )
+    seconds = [int(field) / os.sysconf("SC_CLK_TCK") for field in fields[11:15]]
+    return Process(identifier, int(fields[1]), seconds=sum(seconds[:2]), ended=sum(seconds[2:]))

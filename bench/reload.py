@@ -1,7 +1,6 @@
 """How long a save takes to be served by development servers on this machine: python -m bench.reload."""
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -11,17 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from bench import machine
+from bench import machine, measured_save
 from bench.command import measure_then_report, parse_arguments
-from bench.connection import Target
 from bench.history import Judge, Kind
-from bench.load import Load, Rate
 from bench.report import Budget, Panel, Strip, budget_table, plot, table, write_markdown
 from bench.results import Results
-from bench.sample_application import EDITED, LEAF, ROOT, SampleApplication, read_version
+from bench.sample_application import EDITED, LEAF, ROOT, SampleApplication
 from bench.saves import Mode, half_and_half
-from bench.servers import COMMANDS, HOST, WARMFORK, Server
-from bench.summary import COLUMNS, Row, Summary, percentile, save_columns, spell
+from bench.servers import COMMANDS, WARMFORK, Server
+from bench.summary import COLUMNS, Row, Summary, milliseconds, percentile, spell
 
 SAVES = 40
 BASELINE = "uvicorn"
@@ -38,10 +35,6 @@ PACKAGES = (
 )
 
 # Seconds.
-RATE = Rate(new_period=0.005, kept=4, kept_period=0.02)
-LEAD, LEAD_RANGE = 0.2, 0.4
-WATCHED, WATCHED_AFTER_SERVED = 1.0, 0.35
-GIVE_UP = 20.0
 SETTLE, IDLE = 3.0, 10.0
 
 SAVE_COLUMNS = ("run", "scenario", "file", "mode", *COLUMNS)
@@ -73,12 +66,7 @@ BUDGETS = (("warmfork", 50, 60), ("warmfork", 95, 95), ("random", 50, 100), ("ra
 
 METHOD = """\
 Each row: {saves} saves, half of them atomic (written beside and renamed), half in place. The servers take turns in
-one run, in an order shuffled for every round. Latency: from the save to the end of the first answer that shows the
-edit, over a new connection each 5 ms; beside them 4 kept connections send a request each 20 ms. Counted from at least
-0.2 s before a save to 1 s after it, or 0.35 s after the first new answer. *Failed*: refused, reset, closed without an
-answer, not a 200, no answer in 10 s. *Wrong*: older code than an earlier answer had shown. *Stale*: sent after the
-save and answered by the old code. *Dropped*: idle kept connections that the server closed without having said so.
-Percentiles are nearest-rank."""
+one run, in an order shuffled for every round. {saved}"""
 
 
 class Reloads:
@@ -120,7 +108,7 @@ class Reloads:
         output = self._arguments.output
         saves = max(len(rows) for rows in scenarios.values())
         remarks = [
-            METHOD.format(saves=saves),
+            METHOD.format(saves=saves, saved=measured_save.METHOD),
             f"{machine.today()}: {self._machine}.",
             machine.describe_packages(PACKAGES) + ".",
         ]
@@ -128,23 +116,16 @@ class Reloads:
         plot(output / "reload.svg", _panels(scenarios), "milliseconds from the save to the first new answer")
         print(f"\nWritten: reload.csv, reload-processes.csv, reload.md and reload.svg in {output}")
 
-    def _save(self, name: str, server: Server, mode: Mode) -> None:
+    def _save(self, name: str, server: Server[SampleApplication], mode: Mode) -> None:
         judge = Judge(server.application.version)
         file = self._random.choice(SCENARIOS[name].files)
         edit = server.application.edit(file)
-        with Load(Target(HOST, server.port, "/version", _read), RATE) as load:
-            time.sleep(LEAD + LEAD_RANGE * self._random.random())
-            saved = edit.save(mode)
-            judge.expect(edit.version, saved)
-            served = load.first_answer(edit.version, GIVE_UP)
-            until = max(saved + WATCHED, (served or 0) + WATCHED_AFTER_SERVED)
-            time.sleep(max(until - time.monotonic(), 0))
-        latency = None if served is None else 1000 * (served - saved)
-        counts = save_columns(latency, judge.tally(load.take()))
+        asked = measured_save.target(server.port, "/version")
+        counts = measured_save.measure_save(asked, judge, edit, mode, self._random)
         self._saves.add({"run": self._arguments.run, "scenario": name, "file": file, "mode": mode, **counts})
-        print(f" {name} {'never' if latency is None else spell(latency)}", end="", flush=True)
+        print(f" {name} {spell(milliseconds(counts['milliseconds']))}", end="", flush=True)
 
-    def _record_processes(self, name: str, server: Server, idle: float) -> None:
+    def _record_processes(self, name: str, server: Server[SampleApplication], idle: float) -> None:
         parent, *children = server.processes()
         self._processes.add(
             {
@@ -158,16 +139,12 @@ class Reloads:
         )
 
 
-def _read(body: bytes) -> tuple[str, str]:
-    return read_version(json.loads(body)["revisions"]), ""
-
-
-def _server(scenario: Scenario, folder: Path) -> Server:
+def _server(scenario: Scenario, folder: Path) -> Server[SampleApplication]:
     print(f"starting {scenario.server} with {scenario.routes} routes")
     return Server(scenario.server, SampleApplication(folder, scenario.routes))
 
 
-def _idle_percent(servers: Mapping[str, Server]) -> dict[str, float]:
+def _idle_percent(servers: Mapping[str, Server[SampleApplication]]) -> dict[str, float]:
     """Return what share of one core each server takes while nothing is asked of it."""
 
     def seconds() -> dict[str, float]:

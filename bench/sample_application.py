@@ -112,6 +112,11 @@ class SampleApplication:
             (self._package / name).write_text(self._text(name))
 
     @property
+    def shown(self) -> dict[str, str]:
+        """The version that each address shows once every edit is saved."""
+        return {"/version": self.version}
+
+    @property
     def version(self) -> str:
         """What /version says of the files as they are once every edit is saved."""
         return ",".join(map(str, self._revisions.values()))
@@ -131,8 +136,3 @@ class SampleApplication:
             models.write(_TABLE.format(number=number))
         with (self._package / "main.py").open("a") as main:
             main.write(f"\n\nfrom . import extra_{number}\n\napp.include_router(extra_{number}.router)\n")
-
-
-def read_version(revisions: list[int]) -> str:
-    """Return the version that an answer of /version shows."""
-    return ",".join(map(str, revisions))

@@ -1,26 +1,29 @@
-"""The development servers that are compared, each with its own copy of the sample application."""
+"""The development servers that are compared, each with its own copy of an application."""
 
 import contextlib
 import http.client
 import json
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from bench.processes import Process, process_tree
-from bench.sample_application import SampleApplication, read_version
 from devenv.failure import Failure
 
 WARMFORK = "warmfork"
 HOST = "127.0.0.1"
 # Seconds.
-START, STOP = 60, 10
+START, STOP = 120, 10
+# It is quiet when it has taken at most this share of a core for so long; seconds.
+QUIET, QUIET_SHARE, RESTLESS = 0.3, 0.1, 60
 TAIL_LINES = 20
 
 # As their documentation says to start them for development; no line for each request, where that can be turned off.
@@ -31,25 +34,48 @@ COMMANDS = {
     "granian --reload": "granian app.main:app --interface asgi --port {port} --reload --reload-paths app",
     "hypercorn --reload": "hypercorn app.main:app --bind 127.0.0.1:{port} --reload",
 }
+# These change the running process, and are not always right; they are no development requirements.
+PATCHING = {
+    "uvicorn-hmr": "uvicorn_hmr app.main:app --host 127.0.0.1 --port {port} --reload-include app",
+    "jurigged": "jurigged --watch app -m uvicorn app.main:app --port {port} --no-access-log",
+}
 
 
-class Server:
+class Application(Protocol):
+    """What is served, as app.main:app."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder that the package lies in."""
+
+    @property
+    def shown(self) -> Mapping[str, str]:
+        """The version that each address shows once every edit is saved."""
+
+
+class Server[A: Application]:
     """A server that runs while the context lasts."""
 
-    def __init__(self, name: str, application: SampleApplication) -> None:
-        """Prepare one of COMMANDS."""
+    def __init__(self, name: str, application: A, python: Path | str = sys.executable) -> None:
+        """Prepare one of COMMANDS or PATCHING."""
         self.name = name
         self.application = application
         self.port = _free_port()
+        # Seconds from its start to the first right answer.
+        self.started_in = math.inf
+        # Whether it had to be killed.
+        self.was_killed = False
+        self._python = python
         self._log = application.folder / "server.log"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         """Start it, and wait until it answers."""
-        words = COMMANDS[self.name].format(port=self.port).split()
+        words = (COMMANDS | PATCHING)[self.name].format(port=self.port).split()
+        began = time.monotonic()
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *words],
+                [self._python, "-m", *words],
                 cwd=self.application.folder,
                 env=_environment(),
                 stdin=subprocess.DEVNULL,
@@ -63,6 +89,7 @@ class Server:
         except BaseException:
             self._stop()
             raise
+        self.started_in = time.monotonic() - began
         return self
 
     def __exit__(
@@ -80,13 +107,45 @@ class Server:
         """Return its processes, the one that was started first."""
         return process_tree(self._process.pid) if self._process else []
 
+    def restart(self) -> None:
+        """Start it anew, with what is saved by now."""
+        self._stop()
+        self.__enter__()
+
+    def await_saved(self) -> None:
+        """Return when every address shows what is saved. Raises Failure."""
+        self._await_answer()
+
+    def await_quiet(self) -> None:
+        """Return when its processes take no more processor time, as after a save; or when they never stop to."""
+        deadline = time.monotonic() + RESTLESS
+        before = self.seconds()
+        while time.monotonic() < deadline:
+            time.sleep(QUIET)
+            now = self.seconds()
+            if now - before <= QUIET_SHARE * QUIET:
+                return
+            before = now
+
+    def seconds(self) -> float:
+        """Return the processor time that it has taken so far, with all that it has started."""
+        return sum(process.seconds + process.ended for process in self.processes())
+
+    def lines(self) -> list[str]:
+        """Return the lines that it wrote."""
+        return self._log.read_text(errors="replace").splitlines()
+
     def tail(self) -> str:
         """Return the last lines that it wrote."""
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-TAIL_LINES:])
+        return "\n".join(self.lines()[-TAIL_LINES:])
+
+    def differing(self) -> list[str]:
+        """Return the addresses that do not show what is saved."""
+        return [path for path, version in self.application.shown.items() if self._version(path) != version]
 
     def _await_answer(self) -> None:
         deadline = time.monotonic() + START
-        while not self._answers():
+        while self.differing():
             if self.has_ended or time.monotonic() > deadline:
                 what = (
                     f"{self.name} {'ended before it served' if self.has_ended else f'did not serve within {START} s'}"
@@ -94,16 +153,15 @@ class Server:
                 raise Failure(what, self.tail() or "it wrote nothing", "measure without it: see --only in --help")
             time.sleep(0.05)
 
-    def _answers(self) -> bool:
+    def _version(self, path: str) -> str | None:
         connection = http.client.HTTPConnection(HOST, self.port, timeout=START)
         with (
             contextlib.closing(connection),
             contextlib.suppress(OSError, http.client.HTTPException, ValueError, KeyError),
         ):
-            connection.request("GET", "/version")
-            answer = json.loads(connection.getresponse().read())
-            return read_version(answer["revisions"]) == self.application.version
-        return False
+            connection.request("GET", path)
+            return read_version(connection.getresponse().read())
+        return None
 
     def _stop(self) -> None:
         if self._process is None:
@@ -114,6 +172,7 @@ class Server:
             self._process.wait(STOP)
         except subprocess.TimeoutExpired:
             print(f"{self.name} did not end within {STOP} s of SIGTERM and is killed", file=sys.stderr)
+            self.was_killed = True
             self._process.kill()
             self._process.wait()
         for identifier in left:
@@ -122,6 +181,11 @@ class Server:
         # A signal is sent sooner than it has had its effect.
         while any(process_tree(identifier) for identifier in left):
             time.sleep(0.01)
+
+
+def read_version(body: bytes) -> str:
+    """Return the version that an answer shows. Raises ValueError or KeyError."""
+    return ",".join(map(str, json.loads(body)["revisions"]))
 
 
 def _environment() -> dict[str, str]:

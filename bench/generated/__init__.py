@@ -1,0 +1,1 @@
+"""Makes applications of any size, for the reloaders to reload."""
