@@ -113,3 +113,4 @@ lock: ## Resolve the Python requirements anew
 	@$(LOCK) backend/pyproject.toml --output-file backend/requirements.txt
 	@$(LOCK) backend/pyproject.toml --group dev --constraint backend/requirements.txt --output-file requirements-dev.txt
 	@$(LOCK) --group bench --constraint backend/requirements.txt --output-file bench/requirements.txt
+	@$(LOCK) --group warmfork/pyproject.toml:frameworks --constraint requirements-dev.txt --output-file warmfork/tests/frameworks.txt

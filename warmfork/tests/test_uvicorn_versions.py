@@ -1,8 +1,6 @@
 """Every minor version of uvicorn that warmfork knows: connections move to new code, and what it says stays one line."""
 
 import itertools
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from http_connection import request
+from package_folder import install
 from sample_project import Project
 from warmfork_server import Serve
 
@@ -42,14 +41,11 @@ app.router.routes.append(Route("/uvicorn", versions))
 """
 
 
-def install(version: str, project: Project) -> Path:
+def installed(version: str, project: Project) -> Path:
     """Return a folder beside the project that holds that version of uvicorn and nothing else."""
-    folder = project.directory.with_name("packages")
-    requirements = folder.with_suffix(".txt")
+    requirements = project.directory.with_name("requirements.txt")
     requirements.write_text(REQUIREMENTS[version])
-    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
-    subprocess.run([*command, "--target", folder, "--requirement", requirements], check=True)
-    return folder
+    return install(requirements, project.directory.with_name("packages"), "--no-deps")
 
 
 def test_the_last_is_the_one_in_the_lock() -> None:
@@ -62,7 +58,7 @@ def test_the_last_is_the_one_in_the_lock() -> None:
 @pytest.mark.parametrize(("version", "http", "loop"), COMBINATIONS)
 def test_connections_move(version: str, http: str, loop: str, tiny: Project, serve: Serve) -> None:
     tiny.append("main.py", SHOW)
-    server = serve(tiny, "--http", http, "--loop", loop, *PATIENT, python_path=(install(version, tiny),))
+    server = serve(tiny, "--http", http, "--loop", loop, *PATIENT, python_path=(installed(version, tiny),))
     address = f"ws://127.0.0.1:{server.port}/echo"
     with (
         server.connect() as used,
@@ -100,7 +96,7 @@ def test_connections_move(version: str, http: str, loop: str, tiny: Project, ser
 @pytest.mark.parametrize("version", REQUIREMENTS)
 def test_code_that_does_not_start(version: str, tiny: Project, serve: Serve) -> None:
     tiny.write("version.py", "VERSION = missing\n")
-    server = serve(tiny, python_path=(install(version, tiny),))
+    server = serve(tiny, python_path=(installed(version, tiny),))
     answer = server.get()
     assert answer.status == 500
     assert answer.text.splitlines()[2] == "NameError: name 'missing' is not defined"
@@ -110,7 +106,7 @@ def test_code_that_does_not_start(version: str, tiny: Project, serve: Serve) -> 
 
 def test_unknown_version_serves_without_moving_connections(tiny: Project, serve: Serve) -> None:
     """What is inside of one that does not exist yet is not known; it serves all the same, and a line says so."""
-    folder = install(NEWEST, tiny)
+    folder = installed(NEWEST, tiny)
     package = folder / "uvicorn" / "__init__.py"
     package.write_text(package.read_text().replace(NEWEST, "0.999.0"))
     server = serve(tiny, *PATIENT, python_path=(folder,))
