@@ -35,7 +35,9 @@ Generated applications: domains of ten modules with tables, schemas, repositorie
 included four deep; half of the folders without `__init__.py`. Each row: saves of one kind one after the other, half of
 them atomic (written beside and renamed), half in place, for jurigged all in place; the servers take turns in an order
 shuffled for every round, each once it is quiet. A server that imports everything anew is asked for one kind; one that
-did not serve an edit within 30 s is asked for no other of that kind. {saved}
+did not serve an edit within 30 s is asked for no other of that kind.
+
+{saved}
 
 *Other states*: answers to the addresses of other kinds, after a save, that did not show what is saved. *Start*: to the
 first right answer, median; bytecode is there except for the first, which is not counted where there are others.
@@ -115,10 +117,13 @@ def _failure_table(cells: Cells) -> str:
 
 def _server_table(measured: Measured) -> str:
     header = ("Modules", "Server", "start ms", "processes", "MB (PSS)", "idle, % of a core", "restarts")
+    costs = {_key(row): row for row in measured.servers}
     body = []
-    for row in sorted(measured.servers, key=lambda row: -int(row["modules"])):
-        start = _start(measured.starts, *_key(row))
-        body.append((row["modules"], row["server"], spell(start), *(row[name] for name in COLUMNS["servers"][3:])))
+    keys = dict.fromkeys(map(_key, [*measured.starts, *measured.servers]))
+    for server, modules in sorted(keys, key=lambda key: -key[1]):
+        cost = costs.get((server, modules), {})
+        start = _start(measured.starts, server, modules)
+        body.append((modules, server, spell(start), *(cost.get(name) or "-" for name in COLUMNS["servers"][3:])))
     return table(header, body)
 
 
