@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from control_channel import TOKEN, ControlChannel, deleted, written
+from fork_server import SOURCE
 from sample_project import Project, Save, atomically, in_place
 from traffic import Traffic
-from warmfork_server import SOURCE, Serve, Server
+from warmfork_server import Serve, Server
 
 OTHER_TOKEN = "another run of a sender, " + "1" * 32
 

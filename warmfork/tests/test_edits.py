@@ -10,7 +10,7 @@ import pytest
 
 from http_connection import Answer, request
 from sample_project import Project, atomically, in_place, slowly
-from warmfork_server import Serve, Server
+from warmfork_server import NEW_PROGRAM, Serve, Server
 
 
 @pytest.fixture(params=(atomically, in_place), ids=("atomic", "in_place"))
@@ -35,7 +35,7 @@ def create(server: Server) -> dict[str, object]:
 
 @pytest.mark.core
 def test_function_body(saved_shop: Project, serve: Serve) -> None:
-    server = serve(saved_shop)
+    server = serve(saved_shop, prefix=NEW_PROGRAM)
     assert server.text("/version") == "0"
     saved_shop.replace("routers/meta.py", "return 0", "return 1")
     server.until_text("1", "/version")

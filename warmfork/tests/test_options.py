@@ -15,7 +15,7 @@ from sample_project import Project
 from warmfork.command import _settings, command
 from warmfork.server import options
 from warmfork.settings import Settings, SettingsError
-from warmfork_server import Serve, Server
+from warmfork_server import NEW_PROGRAM, Serve, Server
 
 README = Path(__file__).parents[1] / "README.md"
 FLAGS = {str(one.name): max(one.opts, key=len) for one in uvicorn_command.params}
@@ -345,7 +345,7 @@ def test_what_uvicorn_imports_late() -> None:
 
 
 def test_application_without_attribute_is_named(tiny: Project) -> None:
-    assert_ends_with_an_error(Server(tiny, application="tiny.main"), "tiny.main")
+    assert_ends_with_an_error(Server(tiny, application="tiny.main", prefix=NEW_PROGRAM), "tiny.main")
 
 
 def assert_ends_with_an_error(server: Server, named: str) -> None:
@@ -356,7 +356,7 @@ def assert_ends_with_an_error(server: Server, named: str) -> None:
 
 
 def test_help(tiny: Project) -> None:
-    server = Server(tiny, "--help")
+    server = Server(tiny, "--help", prefix=NEW_PROGRAM)
     assert server.wait() == 0
     for option in (*FLAGS.values(), "--hold-timeout", "--control"):
         assert option.removeprefix("app") in server.log

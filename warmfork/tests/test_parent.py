@@ -10,7 +10,7 @@ import pytest
 
 from sample_project import Project, Save, atomically, in_place
 from traffic import Traffic
-from warmfork_server import Serve, Server
+from warmfork_server import NEW_PROGRAM, Serve, Server
 
 # A module that writes down which process has imported it.
 RECORDED = """
@@ -59,7 +59,7 @@ def save_beside_standbys(project: Project, server: Server, name: str, text: str)
 def test_libraries_are_imported_once(tiny: Project, library: Path, serve: Serve) -> None:
     (library / "heavy.py").write_text(RECORDED.format("heavy"))
     tiny.append("version.py", "import heavy\n")
-    server = serve(tiny, python_path=[library])
+    server = serve(tiny, python_path=[library], prefix=NEW_PROGRAM)
     reload_several_times(tiny, server)
     assert importers(tiny, "heavy") == [server.pid]
 
@@ -126,7 +126,7 @@ def test_library_that_cannot_be_imported(tiny: Project, library: Path, serve: Se
     """The application may live without it."""
     (library / "broken.py").write_text("raise SystemExit('not on this machine')\n")
     tiny.append("version.py", "try:\n    import broken\nexcept SystemExit:\n    VERSION = 'without'\n")
-    server = serve(tiny, python_path=[library])
+    server = serve(tiny, python_path=[library], prefix=NEW_PROGRAM)
     assert server.text() == "without"
 
 
@@ -135,7 +135,7 @@ def test_library_that_starts_a_thread(tiny: Project, library: Path, serve: Serve
         "import threading\n\nthread = threading.Thread(target=threading.Event().wait, daemon=True)\nthread.start()\n"
     )
     tiny.append("version.py", "from threaded import thread\n\nVERSION = str(thread.is_alive())\n")
-    server = serve(tiny, python_path=[library])
+    server = serve(tiny, python_path=[library], prefix=NEW_PROGRAM)
     assert_started_anew_without("threaded", "thread", server)
     assert server.text() == "True"
     reload_several_times(tiny, server)

@@ -8,7 +8,7 @@ import pytest
 
 from http_connection import request
 from sample_project import Project
-from warmfork_server import Serve, Server
+from warmfork_server import NEW_PROGRAM, Serve, Server
 
 BLOCKED = """
 from pathlib import Path
@@ -44,7 +44,7 @@ def assert_ends(server: Server) -> None:
 @pytest.mark.core
 @both
 def test_ends(number: signal.Signals, tiny: Project, serve: Serve) -> None:
-    server = serve(tiny)
+    server = serve(tiny, prefix=NEW_PROGRAM)
     with server.connect() as kept:
         kept.get()
         server.signal(number)
@@ -55,7 +55,7 @@ def test_ends(number: signal.Signals, tiny: Project, serve: Serve) -> None:
 @both
 def test_ends_when_the_whole_group_is_told(number: signal.Signals, tiny: Project, serve: Serve) -> None:
     """Ctrl-C in a terminal."""
-    server = serve(tiny)
+    server = serve(tiny, prefix=NEW_PROGRAM)
     tiny.replace("version.py", "0", "1")
     server.until_text("1")
     os.killpg(server.pid, number)
@@ -82,7 +82,7 @@ def test_ends_while_nothing_serves(number: signal.Signals, tiny: Project, serve:
 
 def test_ends_before_the_application_has_started(tiny: Project) -> None:
     tiny.write("version.py", BLOCKED)
-    server = Server(tiny)
+    server = Server(tiny, prefix=NEW_PROGRAM)
     try:
         server.until("the code is being imported", lambda: tiny.exists("importing"))
         server.signal(signal.SIGTERM)

@@ -15,7 +15,7 @@ from sample_project import Project
 from traffic import Traffic
 from warmfork.settings import Settings, SettingsError
 from warmfork.sockets import bind
-from warmfork_server import Serve, Server, unused_port
+from warmfork_server import NEW_PROGRAM, Serve, Server, unused_port
 
 # Serves the version on each further socket too, as the systemd protocol hands them over (sd_listen_fds(3)).
 LISTENING = """
@@ -83,7 +83,7 @@ def test_further_sockets(tiny: Project, serve: Serve) -> None:
 def test_port_that_is_taken(tiny: Project) -> None:
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
-        server = Server(tiny, "--port", str(port))
+        server = Server(tiny, "--port", str(port), prefix=NEW_PROGRAM)
         assert server.wait() == 1
         server.await_empty_session()
         assert f"127.0.0.1:{port}" in server.log
@@ -188,7 +188,7 @@ def test_inherited_descriptor(tiny: Project, serve: Serve) -> None:
 def test_port_that_is_given(tiny: Project, serve: Serve) -> None:
     """All other tests let the kernel choose one."""
     port = unused_port()
-    server = serve(tiny, port=port)
+    server = serve(tiny, port=port, prefix=NEW_PROGRAM)
     assert server.reports(f"^serving tiny.main:app on http://127.0.0.1:{port} ")
     with Connection(port) as kept:
         assert kept.get().text == "0"

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from fork_server import SOURCE
 from http_connection import PATIENCE, request
 from sample_project import Project
 from traffic import Traffic
-from warmfork_server import SOURCE, Serve, Server
+from warmfork_server import Serve, Server
 
 # Each process that does the work says so ever again.
 JOB = """

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import secrets
+import select
 import signal
 import socket
 import subprocess
@@ -15,10 +16,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fork_server import FASTAPI, SOURCE, ForkedProcess, fork_server
 from http_connection import PATIENCE, Answer, Connection
 from sample_project import Project
 
-SOURCE = Path(__file__).parents[1] / "src"
+# A prefix for tests of the start itself.
+NEW_PROGRAM = (sys.executable,)
 STATUS = "/_warmfork"
 # The line that ends the start, well or not, with the address.
 STARTED = re.compile(r"(?m)^warmfork: .*(?:serving .* on|nothing serves;) (\S+) ")
@@ -26,12 +29,11 @@ STARTED = re.compile(r"(?m)^warmfork: .*(?:serving .* on|nothing serves;) (\S+) 
 
 @dataclass(frozen=True)
 class Process:
-    """A line of the process table."""
+    """A line of the process table. The state is the letter that ps shows."""
 
     pid: int
     state: str
     parent: int
-    session: int
     title: str
 
 
@@ -45,12 +47,13 @@ class Server:
         application: str | None = None,
         python_path: Iterable[Path] = (),
         environment: Mapping[str, str] | None = None,
-        prefix: Iterable[str] = (sys.executable,),
+        prefix: Iterable[str] = (),
         file_descriptors: tuple[int, ...] = (),
         port: int = 0,
         status_path: str | None = STATUS,
         access_log: bool = False,
     ) -> None:
+        """Start it in a fork, or by the prefix (an interpreter) as a program, as what an interpreter reads needs it."""
         self.project = project
         self._port = port
         self._output = project.directory.with_suffix(".log")
@@ -61,25 +64,27 @@ class Server:
             "--status-path": status_path,
         }
         given = {option.partition("=")[0] for option in options}
-        command = [*prefix, "-m", "warmfork", application or f"{project.package}.main:app", *options]
+        arguments = [application or f"{project.package}.main:app", *options]
         for name, value in defaults.items():
             if value is not None and name not in given:
-                command += [name, value]
-        with self._output.open("wb") as output:
-            self._process = subprocess.Popen(
-                [*command, "--access-log" if access_log else "--no-access-log"],
-                cwd=project.directory,
-                env={
-                    "PATH": os.environ["PATH"],
-                    "PYTHONPATH": os.pathsep.join(map(str, [SOURCE, *python_path])),
-                    **(environment or {}),
-                },
-                pass_fds=file_descriptors,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+                arguments += [name, value]
+        arguments.append("--access-log" if access_log else "--no-access-log")
+        if environment or file_descriptors or "--listen" in given:
+            prefix = prefix or NEW_PROGRAM
+        variables = {
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.pathsep.join(map(str, [SOURCE, *python_path])),
+            **(environment or {}),
+        }
+        self._process = start(
+            arguments,
+            directory=project.directory,
+            output=self._output,
+            environment=variables,
+            prefix=prefix,
+            file_descriptors=file_descriptors,
+            libraries=FASTAPI if project.package == "shop" else (),
+        )
         self.pid = self._process.pid
 
     def await_start(self) -> None:
@@ -163,7 +168,7 @@ class Server:
 
     def processes(self) -> list[Process]:
         """Return what runs, or is not reaped, of all that the server has started, itself included."""
-        return [process for process in process_table() if process.session == self.pid]
+        return session(self.pid)
 
     def await_end_of(self, pid: int) -> None:
         """Return when a process of the session is gone, and reaped."""
@@ -175,7 +180,12 @@ class Server:
 
     def wait(self) -> int:
         """Return the exit code of the parent once it has ended."""
-        return self._process.wait(PATIENCE)
+        if self._process.poll() is None:
+            descriptor = os.pidfd_open(self.pid)
+            # Popen would look from time to time.
+            select.select([descriptor], [], [], PATIENCE)
+            os.close(descriptor)
+        return self._process.wait(0)
 
     def stop(self) -> None:
         """End it as a container runtime does. Raises AssertionError if it does not end well or leaves something."""
@@ -188,7 +198,7 @@ class Server:
         finally:
             for process in self.processes():
                 os.kill(process.pid, signal.SIGKILL)
-            self._process.wait()
+            self.wait()
 
     def await_empty_session(self) -> None:
         """Return when nothing is left that the server has started. Raises AssertionError if something stays."""
@@ -196,6 +206,32 @@ class Server:
         while left := self.processes():
             assert time.monotonic() < deadline, f"still there: {left}\n{self.log}"
             time.sleep(0.005)
+
+
+def start(  # noqa: PLR0913 - all that a process begins with
+    arguments: Iterable[str],
+    *,
+    directory: Path,
+    output: Path,
+    environment: Mapping[str, str],
+    prefix: Iterable[str] = (),
+    file_descriptors: tuple[int, ...] = (),
+    libraries: tuple[str, ...] = (),
+) -> subprocess.Popen[bytes] | ForkedProcess:
+    """Start warmfork in a session of its own: by the prefix as a program, or in a fork with the libraries."""
+    with output.open("wb") as file:
+        if not prefix:
+            return fork_server(libraries).run(arguments, directory, output, environment)
+        return subprocess.Popen(
+            [*prefix, "-m", "warmfork", *arguments],
+            cwd=directory,
+            env=environment,
+            pass_fds=file_descriptors,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
 
 # Starts a server and returns it once it answers; takes what Server takes. A test gets it as a fixture.
@@ -211,16 +247,16 @@ def unused_port() -> int:
                 return port
 
 
-def process_table() -> list[Process]:
-    """Return every process of this machine."""
-    table = []
-    # Asked for very often, and there may be hundreds: text is quicker than paths.
+def session(number: int) -> list[Process]:
+    """Return every process of a session."""
+    found = []
+    # Asked for very often, and there may be hundreds: a system call is quicker than a file, and text than paths.
     for pid in filter(str.isdecimal, os.listdir("/proc")):  # noqa: PTH208
         try:
-            with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123
-                title, _, rest = file.read().partition(b"(")[2].rpartition(b")")
+            if os.getsid(int(pid)) == number:
+                title, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
+                state, parent = rest.split()[:2]
+                found.append(Process(int(pid), state, int(parent), title))
         except (FileNotFoundError, ProcessLookupError):  # it ended just now
             continue
-        state, parent, _group, session = rest.split()[:4]
-        table.append(Process(int(pid), state.decode(), int(parent), int(session), title.decode()))
-    return table
+    return found

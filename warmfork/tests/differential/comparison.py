@@ -4,8 +4,6 @@ import contextlib
 import json
 import os
 import re
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -15,9 +13,10 @@ from typing import Any
 
 from differential.case import Layout
 from differential.reference import Answers, Observation, ask
+from fork_server import FASTAPI, SOURCE
 from http_connection import PATIENCE
 from sample_project import Project
-from warmfork_server import SOURCE, STATUS, Server
+from warmfork_server import STATUS, Server, start
 
 # Seconds in which nothing moves before a difference is final. A failed state is tried again after a short time.
 QUIET = 1.2
@@ -41,16 +40,15 @@ class Warmfork(Server):
         self._port = 0
         options = (*layout.options, *layout.own_options, "--status-path", STATUS, "--no-access-log")
         paths = [SOURCE, *(root / folder for folder in layout.python_path)]
-        with self._output.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "warmfork", layout.application, "--port", "0", *options],
-                cwd=root / layout.directory,
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, paths))},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+        environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(map(str, paths))}
+        arguments = (layout.application, "--port", "0", *options)
+        self._process = start(
+            arguments,
+            directory=root / layout.directory,
+            output=self._output,
+            environment=environment,
+            libraries=FASTAPI,
+        )
         self.pid = self._process.pid
         self._read = 0
 
