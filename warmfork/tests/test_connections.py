@@ -1,13 +1,16 @@
 """No reload costs a request: not one that is under way, not one on a kept connection, not one that comes meanwhile."""
 
+import itertools
 import random
 import threading
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from control_channel import ControlChannel
 from http_connection import Answer, Connection, request
 from sample_project import Project, Save, atomically, in_place
 from traffic import Traffic
@@ -23,6 +26,14 @@ while not Path("import").exists():
     sleep(0.01)
 VERSION = 1
 """
+# The application tells that it has been shut down.
+LIFESPAN = """async def lifespan(_):
+    yield
+    Path("left").touch()
+
+
+app = Starlette(
+    lifespan=lifespan,"""
 PATIENT = ("--timeout-graceful-shutdown", "60")
 HOLDING = ("--hold-timeout", "60")
 
@@ -138,15 +149,24 @@ def assert_goes_on(connection: Connection, server: Server, last: Answer, expecte
         assert connection.get().text == expected
 
 
-def test_request_that_outlasts_the_grace_period_ends(tiny: Project, serve: Serve) -> None:
+def test_what_outlasts_the_grace_period_ends(tiny: Project, serve: Serve) -> None:
+    tiny.replace("main.py", "app = Starlette(", LIFESPAN)
     server = serve(tiny, "--timeout-graceful-shutdown", "1")
     pid = server.get("/process").json["pid"]
-    with server.connect() as waiting, server.connect() as kept:
+    with server.connect() as waiting, server.connect() as stream, server.connect() as kept:
         assert kept.get().text == "0"
         waiting.send(request("/wait"))
         server.until("the request has begun", lambda: tiny.exists("begun"))
+        stream.send(request("/stream"))
+        assert stream.head()[0] == 200
+        assert stream.chunk() == b"data: 0\n\n"
         save_version(tiny, server, 1)
+        assert kept.get().text == "1"
         waiting.rest()
+        # No reset: the client reads the end of the data.
+        assert stream.rest()
+        # In good order.
+        server.until("the old process has shut down", lambda: tiny.exists("left"))
         server.await_end_of(pid)
         assert kept.get().text == "1"
 
@@ -165,22 +185,21 @@ def test_body_that_is_sent_across_a_reload(tiny: Project, serve: Serve) -> None:
         assert_goes_on(slow, server, answer, "1")
 
 
-@pytest.mark.parametrize("used", (False, True), ids=("first request", "second request"))
-@pytest.mark.parametrize("cut", (1, 10, 20, -2))
-def test_head_that_is_sent_across_a_reload(used: bool, cut: int, tiny: Project, serve: Serve) -> None:
+def test_head_that_is_sent_across_a_reload(tiny: Project, serve: Serve, subtests: pytest.Subtests) -> None:
     server = serve(tiny, *PATIENT)
     data = request("/")
-    with server.connect() as slow:
-        if used:
-            slow.get()
-        slow.send(data[:cut])
-        # An answer on another connection shows that the server has had the time to read.
-        server.text()
-        save_version(tiny, server, 1)
-        slow.send(data[cut:])
-        answer = slow.answer()
-        assert answer.status == 200
-        assert_goes_on(slow, server, answer, "1")
+    for version, (is_first, cut) in enumerate(itertools.product((True, False), (1, 10, 20, -2)), start=1):
+        with subtests.test(is_first=is_first, cut=cut), server.connect() as slow:
+            if not is_first:
+                slow.get()
+            slow.send(data[:cut])
+            # An answer on another connection shows that the server has had the time to read.
+            server.text()
+            save_version(tiny, server, version)
+            slow.send(data[cut:])
+            answer = slow.answer()
+            assert answer.status == 200
+            assert_goes_on(slow, server, answer, str(version))
 
 
 def test_pipelined_requests(tiny: Project, serve: Serve) -> None:
@@ -209,50 +228,17 @@ def test_answer_that_is_read_slowly(tiny: Project, serve: Serve) -> None:
         assert slow.get().text == "1"
 
 
-def test_stream_ends_cleanly(tiny: Project, serve: Serve) -> None:
-    server = serve(tiny, "--timeout-graceful-shutdown", "1")
-    pid = server.get("/process").json["pid"]
-    with server.connect() as stream, server.connect() as kept:
-        stream.send(request("/stream"))
-        assert stream.head()[0] == 200
-        assert stream.chunk() == b"data: 0\n\n"
-        assert kept.get().text == "0"
-        save_version(tiny, server, 1)
-        assert kept.get().text == "1"
-        # No reset: the client reads the end of the data.
-        assert stream.rest()
-        server.await_end_of(pid)
-
-
-def test_stream_that_never_ends_holds_nothing_up(tiny: Project, serve: Serve) -> None:
-    """Without an option for it, too: the old process ends in good order."""
-    tiny.replace(
-        "main.py",
-        "app = Starlette(",
-        """async def lifespan(_):
-    yield
-    Path("left").touch()
-
-
-app = Starlette(
-    lifespan=lifespan,""",
-    )
-    server = serve(tiny)
-    with server.connect() as stream:
-        stream.send(request("/stream"))
-        stream.head()
-        save_version(tiny, server, 1)
-        server.until("the old process has shut down", lambda: tiny.exists("left"))
-
-
-def test_stream_goes_on_while_the_new_code_does_not_start(tiny: Project, serve: Serve) -> None:
-    server = serve(tiny, "--timeout-graceful-shutdown", "1")
-    with server.connect() as stream:
+def test_stream_goes_on_while_the_new_code_does_not_start(tiny: Project, tmp_path: Path, serve: Serve) -> None:
+    server = serve(tiny, "--control", str(tmp_path / "control.sock"))
+    with server.connect() as stream, ControlChannel(tmp_path / "control.sock") as channel:
         stream.send(request("/stream"))
         stream.head()
         tiny.write("version.py", "VERSION = missing\n")
         server.until_reported("not reloaded")
-        for _ in range(200):
+        channel.hello()
+        # Only a process that drains ends its streams.
+        assert "draining" not in {process["role"] for process in channel.ask(op="status")["processes"]}
+        for _ in range(10):
             assert stream.chunk() == b"data: 0\n\n"
 
 

@@ -9,14 +9,8 @@ from pathlib import Path
 import pytest
 
 from http_connection import Answer, request
-from sample_project import Project, atomically, in_place, slowly
+from sample_project import Project, Save, atomically, in_place, slowly
 from warmfork_server import NEW_PROGRAM, Serve, Server
-
-
-@pytest.fixture(params=(atomically, in_place), ids=("atomic", "in_place"))
-def saved_shop(request: pytest.FixtureRequest, tmp_path: Path) -> Project:
-    """Return a project that is saved in one way, then in the other: which way it was is over once the file is read."""
-    return Project(tmp_path / "project", "shop", request.param)
 
 
 def post(server: Server, path: str, body: bytes) -> Answer:
@@ -34,13 +28,14 @@ def create(server: Server) -> dict[str, object]:
 
 
 @pytest.mark.core
-def test_function_body(saved_shop: Project, serve: Serve) -> None:
-    server = serve(saved_shop, prefix=NEW_PROGRAM)
+def test_function_body(shop: Project, serve: Serve) -> None:
+    server = serve(shop, prefix=NEW_PROGRAM)
     assert server.text("/version") == "0"
-    saved_shop.replace("routers/meta.py", "return 0", "return 1")
-    server.until_text("1", "/version")
-    server.until_reloads(1)
-    assert server.reloaded_files() == ["shop/routers/meta.py"]
+    for number, shop.save in enumerate((atomically, in_place), start=1):
+        shop.replace("routers/meta.py", f"return {number - 1}", f"return {number}")
+        server.until_text(str(number), "/version")
+        server.until_reloads(number)
+    assert server.reloaded_files() == ["shop/routers/meta.py"] * 2
 
 
 def test_route_added_and_removed(shop: Project, serve: Serve) -> None:
@@ -91,30 +86,35 @@ def test_setting_behind_a_cache(shop: Project, serve: Serve) -> None:
     server.until_text('{"greeting":"welcome","currency":"EUR"}', "/settings")
 
 
-def test_module_created_after_the_start(saved_shop: Project, serve: Serve) -> None:
-    server = serve(saved_shop)
-    saved_shop.write("prices.py", "PRICE = 1\n")
-    saved_shop.replace("routers/meta.py", "return 0", "return prices.PRICE")
-    saved_shop.replace("routers/meta.py", "from shop.settings", "from shop import prices\nfrom shop.settings")
-    server.until_text("1", "/version")
-    for price in (2, 3):
-        saved_shop.write("prices.py", f"PRICE = {price}\n")
-        server.until_text(str(price), "/version")
+@pytest.mark.parametrize("save", (atomically, in_place), ids=("atomic", "in_place"))
+def test_module_created_after_the_start(save: Save, tiny: Project, serve: Serve) -> None:
+    tiny.save = save
+    server = serve(tiny)
+    tiny.write("number.py", "NUMBER = 1\n")
+    tiny.write("version.py", "from tiny.number import NUMBER as VERSION\n")
+    server.until_text("1")
+    for number in (2, 3):
+        tiny.write("number.py", f"NUMBER = {number}\n")
+        server.until_text(str(number))
 
 
-def test_environment_file_in_the_working_directory(saved_shop: Project, serve: Serve) -> None:
-    server = serve(saved_shop)
-    environment = saved_shop.directory / ".env"
+def test_environment_file_in_the_working_directory(shop: Project, serve: Serve) -> None:
+    server = serve(shop)
+    environment = shop.directory / ".env"
     # An application may read its settings as late as with the first request.
     assert server.text("/settings") == '{"greeting":"hello","currency":"EUR"}'
-    for reloads, greeting in enumerate(("created", "changed"), start=1):
-        saved_shop.save(environment, f"GREETING={greeting}\n")
+    reloads = 0
+    for save in (atomically, in_place):
+        for greeting in ("created", "changed"):
+            save(environment, f"GREETING={greeting}\n")
+            reloads += 1
+            server.until_reloads(reloads)
+            assert server.text("/settings") == f'{{"greeting":"{greeting}","currency":"EUR"}}'
+        environment.unlink()
+        reloads += 1
         server.until_reloads(reloads)
-        assert server.text("/settings") == f'{{"greeting":"{greeting}","currency":"EUR"}}'
-    environment.unlink()
-    server.until_reloads(3)
-    assert server.text("/settings") == '{"greeting":"hello","currency":"EUR"}'
-    assert server.reloaded_files() == [".env", ".env", ".env"]
+        assert server.text("/settings") == '{"greeting":"hello","currency":"EUR"}'
+    assert server.reloaded_files() == [".env"] * 6
 
 
 def test_environment_file_and_module_at_once(shop: Project, serve: Serve) -> None:
@@ -159,15 +159,15 @@ OTHER_FILES = (
 
 
 @pytest.mark.core
-def test_other_files_are_ignored(tiny: Project, serve: Serve, subtests: pytest.Subtests) -> None:
+def test_other_files_are_ignored(tiny: Project, serve: Serve) -> None:
     server = serve(tiny)
     for name in OTHER_FILES:
-        with subtests.test(name=name):
-            tiny.path(name).parent.mkdir(exist_ok=True)
-            in_place(tiny.path(name), "nothing for Python")
-            assert_next_reload_is_of_one_file(tiny, server)
-            tiny.path(name).unlink()
-            assert_next_reload_is_of_one_file(tiny, server)
+        tiny.path(name).parent.mkdir(exist_ok=True)
+        in_place(tiny.path(name), "nothing for Python")
+    assert_next_reload_is_of_one_file(tiny, server)
+    for name in OTHER_FILES:
+        tiny.path(name).unlink()
+    assert_next_reload_is_of_one_file(tiny, server)
 
 
 def test_lock_of_emacs_is_ignored(tiny: Project, serve: Serve) -> None:
@@ -288,15 +288,16 @@ def test_saves_of_one_size_and_time(tmp_path: Path, serve: Serve) -> None:
         server.until_text(str(version))
 
 
-def test_burst_of_saves_ends_at_the_last(saved_shop: Project, serve: Serve) -> None:
-    server = serve(saved_shop)
-    for version in range(20):
-        saved_shop.replace("routers/meta.py", f"return {version}", f"return {version + 1}")
+def test_burst_of_saves_ends_at_the_last(shop: Project, serve: Serve) -> None:
+    server = serve(shop)
+    for version in range(40):
+        shop.save = atomically if version < 20 else in_place
+        shop.replace("routers/meta.py", f"return {version}", f"return {version + 1}")
         time.sleep(0.03)
-    server.until_text("20", "/version")
-    server.until("the last reload is reported", lambda: 1 <= len(server.reloaded_files()) <= 20)
+    server.until_text("40", "/version")
+    server.until("the last reload is reported", lambda: 1 <= len(server.reloaded_files()) <= 40)
     assert server.reports("not reloaded") == []
-    assert server.text("/version") == "20"
+    assert server.text("/version") == "40"
 
 
 def test_more_changes_than_the_kernel_remembers(tiny: Project, serve: Serve) -> None:

@@ -3,12 +3,13 @@
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from sample_project import Project
-from warmfork_server import Serve
+from warmfork_server import Serve, Server
 
 KEPT = "not reloaded, the old code serves on$"
 LOST = "not reloaded, nothing serves; http://127.0.0.1:[0-9]+ shows why$"
@@ -34,20 +35,24 @@ app = Starlette(routes=app.routes, lifespan=lifespan)
 
 
 @pytest.mark.core
-@pytest.mark.parametrize(("text", "error"), BROKEN.values(), ids=BROKEN.keys())
-def test_old_code_serves_until_the_repair(text: str, error: str, tiny: Project, serve: Serve) -> None:
+def test_old_code_serves_until_the_repair(tiny: Project, serve: Serve, subtests: pytest.Subtests) -> None:
     server = serve(tiny)
     with server.connect() as kept:
-        tiny.write("version.py", text)
-        server.until_reported(f"^tiny/version.py: {KEPT}")
-        assert kept.get().text == "0"
-        assert server.text() == "0"
-        lines = server.log.splitlines()
-        report = lines.index("warmfork: tiny/version.py: not reloaded, the old code serves on")
-        assert error in "\n".join(lines[report + 1 : report + 6])
-        tiny.write("version.py", "VERSION = 1\n")
-        server.until_text("1")
-        assert kept.get().text == "1"
+        for number, (name, (text, error)) in enumerate(BROKEN.items()):
+            with subtests.test(name):
+                tiny.write("version.py", text)
+                server.until("that is told", partial(is_told, server, number + 1))
+                assert kept.get().text == str(number)
+                assert server.text() == str(number)
+                account = server.log.rpartition("tiny/version.py: not reloaded, the old code serves on\n")[2]
+                assert error in "\n".join(account.splitlines()[:5])
+                tiny.write("version.py", f"VERSION = {number + 1}\n")
+                server.until_text(str(number + 1))
+                assert kept.get().text == str(number + 1)
+
+
+def is_told(server: Server, times: int) -> bool:
+    return len(server.reports(f"^tiny/version.py: {KEPT}")) == times
 
 
 def test_traceback_begins_with_the_error_and_the_innermost_frame(tiny: Project, serve: Serve) -> None:
@@ -130,8 +135,9 @@ def test_mistake_that_is_taken_back(tiny: Project, serve: Serve) -> None:
     server.until_text("1")
 
 
-@pytest.mark.parametrize(("text", "error"), BROKEN.values(), ids=BROKEN.keys())
-def test_broken_from_the_start(text: str, error: str, tiny: Project, serve: Serve) -> None:
+@pytest.mark.parametrize("kind", ("syntax", "name", "exit"))
+def test_broken_from_the_start(kind: str, tiny: Project, serve: Serve) -> None:
+    text, error = BROKEN[kind]
     tiny.write("version.py", text)
     server = serve(tiny)
     server.until_reported(LOST)
@@ -161,7 +167,7 @@ def test_killed_process_is_replaced(tiny: Project, serve: Serve) -> None:
     server = serve(tiny)
     pid = server.get("/process").json["pid"]
     # A younger one is taken for broken.
-    server.until("the process is old enough", lambda: age(pid) > 1.5)
+    server.until("the process is old enough", lambda: age(pid) > 1.1)
     os.kill(pid, signal.SIGKILL)
     server.await_end_of(pid)
     process = server.get("/process").json
@@ -200,7 +206,7 @@ def test_killed_process_while_the_code_is_broken(tiny: Project, serve: Serve) ->
     pid = server.get("/process").json["pid"]
     tiny.write("version.py", "VERSION = missing\n")
     server.until_reported(KEPT)
-    server.until("the process is old enough", lambda: age(pid) > 1.5)
+    server.until("the process is old enough", lambda: age(pid) > 1.1)
     os.kill(pid, signal.SIGKILL)
     server.until_reported(LOST)
     answer = server.get()

@@ -109,9 +109,11 @@ def test_holder_is_unknown(tree: Path, watcher: Watcher, monkeypatch: pytest.Mon
         raise OSError(22, "Invalid argument")
 
     monkeypatch.setattr("fcntl.fcntl", refuse)
+    monkeypatch.setattr(git_lock, "_QUIET", 60.0)
     save(tree / "main.py")
     assert watcher.read() == set()
     assert watcher.again_in is not None
+    monkeypatch.setattr(git_lock, "_QUIET", 0.01)
     assert told_until(watcher, tree / "main.py") == {tree / "main.py"}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sample_project import Project, Save, atomically, in_place
+from sample_project import Project, atomically, in_place
 from traffic import Traffic
 from warmfork_server import NEW_PROGRAM, Serve, Server
 
@@ -184,21 +184,20 @@ def assert_started_anew_without(module: str, reason: str, server: Server) -> Non
     assert server.get("/process").json["parent"] == server.pid
 
 
-@pytest.mark.parametrize("save", (atomically, in_place), ids=("atomic", "in_place"))
-def test_changed_environment_file(save: Save, tiny: Project, serve: Serve) -> None:
+def test_changed_environment_file(tiny: Project, serve: Serve) -> None:
     tiny.append("version.py", VARIABLE)
     settings = tiny.directory / "development.env"
-    save(settings, "VERSION=1\n")
+    settings.write_text("VERSION=1\n")
     server = serve(tiny, "--env-file", "development.env")
     assert server.text() == "1"
     with Traffic(server.port) as traffic:
-        for version in (2, 3):
+        for version, save in ((2, atomically), (3, in_place)):
             save(settings, f"VERSION={version}\n")
             server.until_text(str(version))
     assert (traffic.failed, traffic.wrong) == ([], [])
     assert len(server.reports(r"^restarting: .*development\.env")) == 2
     assert server.get("/process").json["parent"] == server.pid
-    save(settings, "OTHER=1\n")
+    settings.write_text("OTHER=1\n")
     server.until_text("unset")
     tiny.write("version.py", "VERSION = 4\n")
     server.until_text("4")

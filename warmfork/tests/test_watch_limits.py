@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sample_project import Project
+from warmfork.watching import polling
 from warmfork.watching.inotify import Inotify
 from warmfork.watching.watcher import Watcher
 from warmfork_server import Serve
@@ -66,6 +67,7 @@ def limit_watches(monkeypatch: pytest.MonkeyPatch, maximum: int) -> list[int]:
 
 
 def test_folder_without_a_watch_is_looked_at(tree: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(polling, "_PAUSE", 0.01)
     limit = limit_watches(monkeypatch, 2)
     watcher = Watcher([tree], report=lines.append)
     assert (lines, watcher.again_in) == ([], None)
