@@ -4,6 +4,8 @@ import contextlib
 import subprocess
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from random import Random
@@ -14,8 +16,9 @@ from fastlane.tests.cluster import until
 from fastlane.tests.program import FastLane
 from fastlane.tests.replica import Replica
 
-ROUNDS = 100
-MODULES = [f"module_{number}.py" for number in range(8)]
+# Several edit at the same time, each in a folder of their own: all of a round is waited for at once.
+DEVELOPERS, ROUNDS = 20, 5
+MODULES = [f"module_{number}.py" for number in range(4)]
 # Seconds between the parts of what is written slowly, here and in a pod.
 PAUSE = 0.03
 
@@ -80,42 +83,47 @@ def save(path: Path, number: int) -> None:
 
 
 class Developer:
-    """Edits the checkout, while Tilt copies what it finds there."""
+    """Edits a folder of the checkout, while Tilt copies what it finds there."""
 
-    def __init__(self, app: Path, random: Random) -> None:
+    def __init__(self, app: Path, number: int, replicas: list[Replica]) -> None:
         self._app = app
-        self._away = app.parents[1] / "away"
-        self._other = app.parents[1] / "other"
-        self._random = random
-        for number, name in enumerate(MODULES):
-            save(app / name, number)
-            save(app / "parts" / name, number)
-            save(self._other / name, -number)
+        self._folder = app / f"team_{number}"
+        self._away = app.parents[1] / f"away_{number}"
+        self._other = app.parents[1] / f"other_{number}"
+        self._replicas = replicas
+        self._random = Random(number)  # noqa: S311 - the same edits each time
+        self._folder.mkdir()
+        for value, name in enumerate(MODULES):
+            save(self._folder / name, value)
+            save(self._folder / "parts" / name, value)
+            save(self._other / name, -value)
 
-    def edit(self, number: int, tilt: Tilt) -> str:
-        """Do something of which only the last state is meant; return what it was."""
+    def edit(self, number: int) -> str:
+        """Do something of which only the last state is meant, and let all be copied; return what it was."""
+        tilt = Tilt(self._app, self._random.sample(self._replicas, self._random.choice((1, 2))))
         edit = self._random.choice((self._slowly, self._many, self._move, self._come_and_go))
         names = self._random.sample(MODULES, self._random.randint(1, 3))
         for name in names:
             # An earlier save is still under way to the pods.
-            tilt.copy(self._app / name)
+            tilt.copy(self._folder / name)
         edit(number, names, tilt)
-        return f"{edit.__name__} {names}"
+        tilt.end()
+        return f"{self._folder.name}{edit.__name__} {names}"
 
     def _slowly(self, number: int, names: list[str], tilt: Tilt) -> None:
         for name in names:
-            self._save_slowly(self._app / name, number, tilt)
+            self._save_slowly(self._folder / name, number, tilt)
 
     def _many(self, number: int, names: list[str], tilt: Tilt) -> None:
         for name in MODULES:
-            save(self._app / name, number)
-            save(self._app / "parts" / name, number)
+            save(self._folder / name, number)
+            save(self._folder / "parts" / name, number)
         for name in names:
-            tilt.copy(self._app / "parts" / name)
+            tilt.copy(self._folder / "parts" / name)
 
     def _move(self, number: int, names: list[str], tilt: Tilt) -> None:
         """A folder goes, and another one comes in its place."""
-        parts = self._app / "parts"
+        parts = self._folder / "parts"
         parts.rename(self._away)
         tilt.copy(parts)
         self._other.rename(parts)
@@ -125,11 +133,11 @@ class Developer:
 
     def _come_and_go(self, number: int, names: list[str], tilt: Tilt) -> None:
         for name in names:
-            (self._app / name).unlink()
-            tilt.copy(self._app / name)
-            save(self._app / f"new_{name}", number)
-            tilt.copy(self._app / f"new_{name}")
-            (self._app / f"new_{name}").rename(self._app / name)
+            (self._folder / name).unlink()
+            tilt.copy(self._folder / name)
+            save(self._folder / f"new_{name}", number)
+            tilt.copy(self._folder / f"new_{name}")
+            (self._folder / f"new_{name}").rename(self._folder / name)
 
     def _save_slowly(self, path: Path, number: int, tilt: Tilt) -> None:
         with path.open("w") as file:
@@ -141,18 +149,24 @@ class Developer:
             file.write(f" = {number}\n")
 
 
+def until_equal(replicas: list[Replica], app: Path, lane: FastLane, what: str) -> None:
+    expected = contents(app)
+    for replica in replicas:
+        until(partial(is_equal, replica, expected), f"{replica.name} is equal {what}", lane.lines)
+
+
+def is_equal(replica: Replica, expected: dict[str, bytes]) -> bool:
+    return contents(replica.package) == expected
+
+
 @pytest.mark.timeout(300)
 def test_every_replica_equals_the_checkout(replicas: list[Replica], lane: FastLane, app: Path) -> None:
-    random = Random(12)  # noqa: S311 - the same edits each time
-    developer = Developer(app, random)
-    for number in range(ROUNDS):
-        tilt = Tilt(app, random.sample(replicas, random.choice((1, 2))))
-        edit = developer.edit(number, tilt)
-        tilt.end()
-        until(
-            lambda: [contents(replica.package) for replica in replicas] == [contents(app)] * 2,
-            f"all are equal after round {number}, {edit}",
-            lane.lines,
-        )
+    developers = [Developer(app, number, replicas) for number in range(DEVELOPERS)]
+    until_equal(replicas, app, lane, "at first")
+    with ThreadPoolExecutor(DEVELOPERS) as threads:
+        for number in range(ROUNDS):
+            under_way = [threads.submit(developer.edit, number) for developer in developers]
+            edits = [edit.result() for edit in under_way]
+            until_equal(replicas, app, lane, f"after round {number}: {edits}")
     (app / "version.py").write_text("VERSION = 'the end'\n")
     until(lambda: all(replica.serves("the end") for replica in replicas), "all is served", lane.lines)
