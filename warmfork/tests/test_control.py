@@ -172,7 +172,7 @@ def test_status(tiny: Project, server: Server, channel: ControlChannel) -> None:
     roles = {process["role"]: process for process in status["processes"]}
     assert roles["parent"]["pid"] == server.pid
     assert roles["serving"]["pid"] == server.get("/process").json["pid"]
-    assert roles.keys() <= {"parent", "serving", "standby", "template", "copy", "draining"}
+    assert roles.keys() <= {"parent", "serving", "standby", "template", "copy", "draining", "ending"}
     assert all(process["pss_bytes"] > 1 << 20 for process in (roles["parent"], roles["serving"]))
 
 

@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 from http_connection import request
 from package_folder import install
 from sample_project import Project
-from warmfork_server import Serve
+from warmfork_server import NEW_PROGRAM, Serve
 
 # Requirements, of which each holds the hashes of its files; comments begin with a hash sign.
 REQUIREMENTS = {
@@ -58,7 +58,9 @@ def test_the_last_is_the_one_in_the_lock() -> None:
 @pytest.mark.parametrize(("version", "http", "loop"), COMBINATIONS)
 def test_connections_move(version: str, http: str, loop: str, tiny: Project, serve: Serve) -> None:
     tiny.append("main.py", SHOW)
-    server = serve(tiny, "--http", http, "--loop", loop, *PATIENT, python_path=(installed(version, tiny),))
+    server = serve(
+        tiny, "--http", http, "--loop", loop, *PATIENT, python_path=(installed(version, tiny),), prefix=NEW_PROGRAM
+    )
     address = f"ws://127.0.0.1:{server.port}/echo"
     with (
         server.connect() as used,
@@ -96,7 +98,7 @@ def test_connections_move(version: str, http: str, loop: str, tiny: Project, ser
 @pytest.mark.parametrize("version", REQUIREMENTS)
 def test_code_that_does_not_start(version: str, tiny: Project, serve: Serve) -> None:
     tiny.write("version.py", "VERSION = missing\n")
-    server = serve(tiny, python_path=(installed(version, tiny),))
+    server = serve(tiny, python_path=(installed(version, tiny),), prefix=NEW_PROGRAM)
     answer = server.get()
     assert answer.status == 500
     assert answer.text.splitlines()[2] == "NameError: name 'missing' is not defined"
@@ -109,7 +111,7 @@ def test_unknown_version_serves_without_moving_connections(tiny: Project, serve:
     folder = installed(NEWEST, tiny)
     package = folder / "uvicorn" / "__init__.py"
     package.write_text(package.read_text().replace(NEWEST, "0.999.0"))
-    server = serve(tiny, *PATIENT, python_path=(folder,))
+    server = serve(tiny, *PATIENT, python_path=(folder,), prefix=NEW_PROGRAM)
     assert server.reports(r"uvicorn 0\.999\.0")
     with server.connect() as kept:
         assert kept.get().text == "0"

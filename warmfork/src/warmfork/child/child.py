@@ -24,7 +24,7 @@ from warmfork.child.template import Template
 from warmfork.child.title import Title, set_title
 from warmfork.failure import Failure
 from warmfork.memory import read_all
-from warmfork.server.configuration import configure, load
+from warmfork.server.configuration import configure, load, loop_factory
 from warmfork.server.logs import RoutineFilter
 from warmfork.server.server import Server, StartupError
 from warmfork.server.status import Status
@@ -104,7 +104,7 @@ class Child:
         with RoutineFilter() as log:
             try:
                 load(config, self.failure)
-                loop_factory = config.get_loop_factory()
+                make_loop = loop_factory(config)
             except SystemExit as end:
                 raise StartupError(log.failure or Failure.of(end)) from end
             reads.stop()
@@ -136,7 +136,7 @@ class Child:
                 describe=describe,
             )
             gc.enable()
-            with asyncio.Runner(loop_factory=loop_factory) as runner:
+            with asyncio.Runner(loop_factory=make_loop) as runner:
                 runner.run(server.serve())
                 # Within the loop's life, whose own end would wait for what the application has left running.
                 _end_workers()

@@ -3,9 +3,10 @@
 import fcntl
 import os
 import stat
-import threading
 from contextlib import suppress
 from pathlib import Path
+
+from warmfork.threads import lost_by_a_fork
 
 # As the kernel names what is open: what is no file.
 _SHARED = {"anon_inode:": "an event loop", "socket:": "a connection", "pipe:": "a pipe"}
@@ -25,8 +26,8 @@ def obstacle(before: dict[int, str]) -> str:
 
     before: its descriptors when it had been forked itself.
     """
-    if count := _threads():
-        return f"{count} thread{'s' if count > 1 else ''}"
+    if threads := lost_by_a_fork():
+        return f"the thread {threads[0]}"
     opened = {number: name for number, name in descriptors().items() if before.get(number) != name}
     for number, name in opened.items():
         for kind, words in _SHARED.items():
@@ -35,21 +36,6 @@ def obstacle(before: dict[int, str]) -> str:
         if _is_database(number):
             return f"{Path(name).name} to read and write"
     return ""
-
-
-def _threads() -> int:
-    """Return how many threads there are beside this one, other than those that a library ends before a fork."""
-    if threading.active_count() == 1 and _count() > 0:
-        # A library for numbers, most likely: OpenBLAS starts its threads again when it needs them.
-        if not (pid := os.fork()):
-            os._exit(0)
-        os.waitpid(pid, 0)
-    return _count()
-
-
-def _count() -> int:
-    # Also threads that Python does not know of.
-    return len(os.listdir("/proc/self/task")) - 1  # noqa: PTH208
 
 
 def _is_database(descriptor: int) -> bool:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from warmfork.snapshot.loader import Importer
+from warmfork.threads import lost_by_a_fork
 
-_TASKS = Path("/proc/self/task")
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -52,20 +52,19 @@ def preload(names: Iterable[str], importer: Importer) -> list[Hazard]:
 class _State:
     """What a fork would inherit."""
 
-    threads: frozenset[str]
+    threads: tuple[str, ...]
     connections: frozenset[tuple[str, str]]
 
     @classmethod
     def now(cls) -> "_State":
         return cls(
-            frozenset(task.name for task in _TASKS.iterdir()),
+            tuple(lost_by_a_fork()),
             frozenset(_connections()),
         )
 
     def compare(self, before: "_State") -> list[str]:
         reasons = []
-        if count := len(self.threads - before.threads):
-            reasons.append(f"started {count} thread{'s' if count > 1 else ''}")
+        reasons += [f"started the thread {name}" for name in self.threads if name not in before.threads]
         reasons += [f"opened a connection to {peer}" for _, peer in sorted(self.connections - before.connections)]
         return reasons
 

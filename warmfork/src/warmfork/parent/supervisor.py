@@ -24,6 +24,7 @@ from warmfork.parent.processes import adopt_orphans
 from warmfork.parent.reloader import Reloader
 from warmfork.parent.restart import State
 from warmfork.server.options import imported_late
+from warmfork.server.versions import unknown_version
 from warmfork.settings import Settings
 from warmfork.snapshot.graph import libraries
 from warmfork.snapshot.loader import Importer
@@ -100,6 +101,8 @@ class Supervisor:
         self._events.watch(self._files.watcher.fileno(), self._look)
         self._look_again()
         adopt_orphans()
+        if version := unknown_version():
+            report.log(f"uvicorn {version} is not known yet: a reload ends kept connections instead of moving them")
         if self._settings.control:
             self._control = Control(self._settings.control, self._files.sources.trees, self, self._events)
         self._preload()
@@ -140,7 +143,7 @@ class Supervisor:
         State(
             listener=self._listener.fileno(),
             names=list(self._activation.names),
-            skip=sorted({*self._libraries.skip, *(hazard.module for hazard in hazards)}),
+            skip=sorted({*self._libraries.skip, *(hazard.module.partition(".")[0] for hazard in hazards)}),
             **kept,
         ).restart(self._environment)
 

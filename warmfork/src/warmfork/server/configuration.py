@@ -1,6 +1,7 @@
 """uvicorn's configuration for one process: logging first, then the application."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import uvicorn
@@ -14,7 +15,7 @@ from warmfork.server.logs import keep_loggers
 # For an application that only shows a failure: in the plainest way, for any option may be the cause.
 _PLAIN: Mapping[str, Any] = {
     "interface": "asgi3", "lifespan": "on", "factory": False, "log_config": LOGGING_CONFIG,
-    "loop": "asyncio", "http": "auto", "http2": False, "ws": "auto",
+    "loop": "asyncio", "http": "auto", "ws": "auto",
 }  # fmt: skip
 
 
@@ -23,13 +24,26 @@ def configure(app: str, options: Mapping[str, Any], graceful_timeout: float, fai
 
     options: of uvicorn.Config; graceful_timeout: seconds.
     """
-    own = {**options, **(_PLAIN if failure else {}), "timeout_graceful_shutdown": graceful_timeout}
+    own = {**(_plainly(options) if failure else options), "timeout_graceful_shutdown": graceful_timeout}
     with keep_loggers():
         # A number of workers, so that WEB_CONCURRENCY does not count.
         return uvicorn.Config(app, **{**own, "workers": 1})
+
+
+def _plainly(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {**{name: value for name, value in options.items() if name != "http2"}, **_PLAIN}
 
 
 def load(config: uvicorn.Config, failure: Failure | None) -> None:
     """Import the application, or take one that shows the failure. Raises what importing it raises, and SystemExit."""
     config.app = FailedApplication(failure) if failure else import_from_string(str(config.app))
     config.load()
+
+
+def loop_factory(config: uvicorn.Config) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return what makes the event loop; None where the loop's policy does."""
+    if hasattr(config, "get_loop_factory"):
+        return config.get_loop_factory()
+    # Before 0.36.
+    config.setup_event_loop()
+    return None

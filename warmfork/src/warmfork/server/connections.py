@@ -15,6 +15,8 @@ from uvicorn import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from warmfork.server.versions import unknown_version
+
 
 class Movable(asyncio.Protocol):
     """What both of uvicorn's HTTP protocols need in addition; mixed in ahead of them."""
@@ -112,6 +114,8 @@ def protocol(
 
 
 def _movable(chosen: type[Any]) -> type[Any]:
+    if unknown_version():
+        return chosen
     if chosen is H11Protocol:
         return _MovableH11
     if chosen.__module__ == "uvicorn.protocols.http.httptools_impl":

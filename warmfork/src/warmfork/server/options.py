@@ -7,7 +7,13 @@ from enum import StrEnum
 from importlib.util import find_spec
 from typing import Any
 
-from uvicorn.config import HTTP_PROTOCOLS, LOOP_FACTORIES, SSL_PROTOCOL_VERSION, WS_PROTOCOLS, create_ssl_context
+from uvicorn import config as uvicorn_config
+from uvicorn.config import HTTP_PROTOCOLS, SSL_PROTOCOL_VERSION, WS_PROTOCOLS, create_ssl_context
+
+# The second is the name before 0.36.
+LOOP_FACTORIES: Mapping[str, str | None] = (
+    getattr(uvicorn_config, "LOOP_FACTORIES", None) or vars(uvicorn_config)["LOOP_SETUPS"]
+)
 
 
 class Meaning(StrEnum):
