@@ -82,7 +82,7 @@ def test_namespace_package_that_gains_a_file(tiny: Project, serve: Serve) -> Non
 
 
 def test_library_beside_the_reload_directory(tiny: Project, tmp_path: Path, serve: Serve) -> None:
-    """The parent has imported it, and no fork may hold what it was."""
+    """It is not installed, so it is the application's as well, and no parent holds it."""
     library = tmp_path / "library"
     library.mkdir()
     (library / "catalogue.py").write_text("VERSION = 1\n")
@@ -91,7 +91,7 @@ def test_library_beside_the_reload_directory(tiny: Project, tmp_path: Path, serv
     for version in (2, 3, 4):
         (library / "catalogue.py").write_text(f"VERSION = {version}\n")
         server.until_text(str(version))
-    assert len(server.reports("restarting: catalogue has changed")) == 1
+    assert server.reports("restarting") == []
 
 
 def test_import_that_is_gone_is_not_kept(tiny: Project, serve: Serve) -> None:

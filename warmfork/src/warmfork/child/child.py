@@ -10,7 +10,6 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from warmfork.activation import Activation
@@ -29,7 +28,7 @@ from warmfork.server.logs import RoutineFilter
 from warmfork.server.server import Server, StartupError
 from warmfork.server.status import Status
 from warmfork.settings import Settings
-from warmfork.snapshot.loader import Importer
+from warmfork.snapshot.loader import Importer, module_spec
 from warmfork.snapshot.reads import Reads
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.territory import Territory
@@ -82,6 +81,10 @@ class Child:
             self._report(Failure.of(error))
         _end_process(code)
 
+    @property
+    def _entry(self) -> str:
+        return self.settings.app.partition(":")[0]
+
     def _report(self, failure: Failure, *, at_startup: bool = False) -> None:
         self.channel.send("failed", failure=failure.as_json(), at_startup=at_startup)
 
@@ -93,8 +96,9 @@ class Child:
         libraries, opened, exclusive = set(sys.modules), descriptors(), Exclusive()
         settings, importer = self.settings, self.importer
         importer.admit()
-        around = Territory([*importer.sources.trees, Path.cwd()])
-        reads = Reads(importer.record, around.is_inside, lambda: importer.importing)
+        # A factory is called when its module has been executed.
+        is_installed = self.territory.is_installed
+        reads = Reads(importer.record, is_installed, lambda: importer.importing or self._entry)
         executed = Executed() if settings.is_swapping and not self.failure else None
         importer.executed = executed
         config = configure(settings.app, settings.uvicorn, settings.graceful_timeout, self.failure)
@@ -150,7 +154,9 @@ class Child:
         if not executed.is_known or exclusive:
             return {}
         if obstacle_ := self._without_leaving(lambda: obstacle(opened)):
-            return {"unfit": obstacle_}
+            return {"unfit": f"opens {obstacle_}"}
+        if asking := self.importer.record.asking:
+            return {"unfit": f"asks other programs (in {min(asking)})"}
         template = Template(self.importer, executed, lambda: self._without_leaving(os.fork))
         if pid := template.leave(self.channel):
             self._intermediate = pid
@@ -191,15 +197,13 @@ class Child:
 
     def _check(self) -> None:
         """As the last line of defence: a process that was prepared must not serve what is old, whatever the reason."""
-        entry = self.settings.app.partition(":")[0]
-        if self.deferred and (stale := self.importer.outdated() | self.importer.unneeded(entry, self.before)):
+        if self.deferred and (stale := self.importer.outdated() | self.importer.unneeded(self._entry, self.before)):
             raise _StaleError(stale)
 
     def _learned(self, libraries: set[str]) -> list[str]:
         """Return libraries that only the application's import or start has imported; the parent can take them over."""
         new = [name for name in list(sys.modules) if name not in libraries]
-        own = set(self.territory.modules(sys.modules, new))
-        return [name for name in new if name not in own and getattr(sys.modules.get(name), "__spec__", None)]
+        return [name for name in new if (spec := module_spec(name)) and not self.territory.holds(spec)]
 
     def _leave_to_server(self) -> None:
         """In what the application forks: let go of what belongs to the server, and end when told to.

@@ -6,9 +6,10 @@ from pathlib import Path
 from warmfork import report
 from warmfork.parent.packages import Packages, site_folders
 from warmfork.settings import INCLUDES, Settings
+from warmfork.snapshot.folders import is_folder
 from warmfork.snapshot.patterns import included_folders
-from warmfork.snapshot.reads import signature
 from warmfork.snapshot.record import Record
+from warmfork.snapshot.signature import signature
 from warmfork.snapshot.sources import Sources
 from warmfork.watching.watcher import Watcher
 
@@ -46,13 +47,20 @@ class Files:
 
     def follow(self, record: Record) -> set[Path]:
         """Watch what the application has read while it was imported; return what has changed since."""
-        for folder in {Path(name).parent for name in record.signatures}:
-            self.watcher.add_folder(folder)
-        return self.sources.follow(record.signatures)
+        return self._follow(record.watched)
 
-    def follow_libraries(self, names: Iterable[str]) -> None:
-        """Notice when one of these files of libraries is edited."""
-        names = set(names)
-        for folder in {Path(name).parent for name in names}:
+    def follow_files(self, names: Iterable[str]) -> None:
+        """Notice when one of these files is edited."""
+        self._follow({name: signature(name) for name in names})
+
+    def _follow(self, signatures: dict[str, list[int]]) -> set[Path]:
+        places = {path: is_folder(path) for path in map(Path, signatures)}
+        # Elsewhere, only what was there: for what was not, one would have to watch folders such as /tmp.
+        followed = {path for path in places if self._is_near(path) or (signatures[str(path)] and not places[path])}
+        for folder in {path if places[path] else path.parent for path in followed}:
             self.watcher.add_folder(folder)
-        self.sources.follow({name: signature(name) for name in names})
+        return self.sources.follow({str(path): signatures[str(path)] for path in followed})
+
+    def _is_near(self, path: Path) -> bool:
+        """Tell whether it lies in the working directory or a reload folder, hidden or not."""
+        return any(folder in path.parents for folder in (Path.cwd(), *self.sources.trees))

@@ -5,17 +5,15 @@ import os
 import sys
 from pathlib import Path
 
-from warmfork.snapshot.folders import is_folder, list_folder, real_path
+from warmfork.snapshot.folders import SITES, is_folder, list_folder, real_path
 
 _METADATA = (".dist-info", ".egg-info", ".pth")
-# Names of folders that are for packages, though there may be none yet.
-_SITES = {"site-packages", "dist-packages"}
 
 
 def site_folders() -> list[Path]:
     """Return the folders of sys.path into which packages are installed."""
     folders = {real_path(Path(entry)) for entry in sys.path if entry and is_folder(Path(entry))}
-    return sorted(folder for folder in folders if folder.name in _SITES or _has_packages(folder))
+    return sorted(folder for folder in folders if folder.name in SITES or _has_packages(folder))
 
 
 def _has_packages(folder: Path) -> bool:

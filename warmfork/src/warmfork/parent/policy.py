@@ -47,6 +47,8 @@ class Known:
     that have changed since what serves was saved, this change's among them; has_template: whether there is a process
     that may be copied; refusal: why a copy of it could not take over the change; standby: files that the
     process standing by has executed or read, or will have when it is ready; None when there is no such process;
+    missed: files that hold a module that was looked for, and was not there or not the one that was taken; is_outdated:
+    a file whose size or time that process has asked for is another by now;
     is_single: the application must not run twice at a time.
     """
 
@@ -56,6 +58,8 @@ class Known:
     has_template: bool = False
     refusal: str = ""
     standby: AbstractSet[str] | None = None
+    missed: AbstractSet[str] = frozenset()
+    is_outdated: bool = False
     is_single: bool = False
 
 
@@ -75,7 +79,7 @@ def decide(change: Change, known: Known) -> Decision:
         return Decision(Way.RESTART, f"the environment file {change.environment} has changed")
     if change.libraries:
         names = ", ".join(change.libraries)
-        return Decision(Way.RESTART, f"{names} has changed, which is now imported with the application")
+        return Decision(Way.RESTART, f"{names} has changed, which was imported before this server began")
     if not change.files:
         return Decision(Way.IGNORE, "nothing has changed")
     if len(known.unserved) == 1 and known.unserved <= known.broken & known.executed:
@@ -94,4 +98,6 @@ def _process(files: frozenset[str], known: Known) -> Decision:
         return Decision(Way.IMPORT, known.refusal or "no process stands by")
     if known.standby & files:
         return Decision(Way.IMPORT, known.refusal or "the process that stands by has executed or read it")
+    if known.is_outdated or known.missed & files:
+        return Decision(Way.IMPORT, known.refusal or "the process that stands by has looked for it")
     return Decision(Way.STANDBY, known.refusal)

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +45,13 @@ class Reloader:
         forking: Forking,
         state: State | None,
         look: Callable[[], None],
+        take_over: Callable[[Iterable[str]], None],
         restart: Callable[[str], None],
     ) -> None:
         """Take over the processes of a former parent.
 
         address: where the application is served, for people; look: takes notice of all that has changed by now;
-        restart: replaces this program by another, which imports other libraries.
+        take_over: imports libraries here as well; restart: replaces this program by another.
         """
         self._settings = settings
         self._entry = settings.app.partition(":")[0]
@@ -59,6 +60,7 @@ class Reloader:
         self._files = files
         self._libraries = libraries
         self._look = look
+        self._take_over = take_over
         self._restart = restart
         generation = state.generation if state else 0
         self._children = Children(events, forking, generation, on_message=self._on_message, on_exit=self._on_exit)
@@ -181,11 +183,12 @@ class Reloader:
             has_template=self._processes.one(Role.TEMPLATE) is not None,
             refusal=self._refusal,
             standby=self._record.reached_without(standby.deferred) if standby else None,
+            missed=frozenset(filter(self._record.has_missed, self._pending.unserved)),
+            is_outdated=bool(standby and standby.record.outdated()),
             is_single=bool(self._exclusive),
         )
         decision = decide(change, known)
         if decision.way is Way.RESTART:
-            self._libraries.skip |= set(change.libraries)
             self._restart(decision.reason)
         elif decision.way is Way.FAIL:
             self._fail(Failure.of(errors[min(errors.keys() & self._record.digests.keys())]))
@@ -245,14 +248,15 @@ class Reloader:
         if self._processes.one(Role.STARTING):
             return
         learned, self._learned = self._learned, []
-        self._libraries.preload(learned)
+        self._take_over(learned)
         if not self._processes.one(Role.COPY):
             self._children.copy(self._files.sources, is_served=self._failure is None)
         if not self._settings.standby or self._exclusive or self._processes.one(Role.STANDBY):
             return
         graph = Graph(self._record, self._files.sources)
         # The entry in any case: it may read what it does not import, such as a digest of all files.
-        deferred = graph.waiting({self._entry, *self._settings.fresh, *(self._edited or graph.outermost(self._entry))})
+        edited = self._edited or graph.outermost(self._entry)
+        deferred = graph.waiting({self._entry, *self._settings.fresh, *edited, *self._record.asking})
         if preimported := tuple(name for name in self._record.files if name not in deferred):
             self._children.stand_by(preimported, frozenset(deferred), self._record)
 
@@ -264,6 +268,7 @@ class Reloader:
             process.outdated |= set(message.fields["files"])
         elif message.event == "prepared":
             process.is_prepared = True
+            process.record = Record.from_json(message.fields["record"])
             if message.fields["spoilt"] and process.role is Role.STANDBY:
                 # It imports one of the modules that it should not, in a way that no import statement shows.
                 process.kill()
@@ -305,7 +310,7 @@ class Reloader:
 
     def _note_unfit(self, obstacle: str) -> None:
         if obstacle and not self._unfit:
-            report.log(f"{self._settings.app} opens {obstacle} when it is imported, so each change is imported")
+            report.log(f"{self._settings.app} {obstacle} when it is imported, so each change is imported")
         self._unfit = obstacle
 
     def _note_exclusive(self, found: str) -> None:

@@ -26,7 +26,6 @@ from warmfork.parent.restart import State
 from warmfork.server.options import imported_late
 from warmfork.server.versions import unknown_version
 from warmfork.settings import Settings
-from warmfork.snapshot.graph import libraries
 from warmfork.snapshot.loader import Importer
 from warmfork.snapshot.reading import read_environment_file
 from warmfork.snapshot.territory import Territory
@@ -76,11 +75,12 @@ class Supervisor:
         self._environment = environment
         self._events = EventLoop()
         self._files = Files(settings)
-        territory = Territory(self._files.sources.trees)
+        territory = Territory(self._files.sources.trees, self._files.packages.folders)
         importer = Importer(self._files.sources, territory)
         importer.install()
         skip = settings.no_preload.union(state.skip if state else ())
-        self._libraries = Libraries(self._files, importer, territory, skip)
+        self._libraries = Libraries(importer, territory, skip)
+        self._files.follow_files(self._libraries.held.values())
         self._reloader = Reloader(
             settings,
             address=url(listener, settings),
@@ -90,6 +90,7 @@ class Supervisor:
             forking=Forking(settings, self._events, listener, activation, importer, territory, Seeds()),
             state=state,
             look=self._look,
+            take_over=self._take_over,
             restart=self._restart,
         )
         self._had_terminal = _has_terminal()
@@ -114,11 +115,12 @@ class Supervisor:
         return 0
 
     def _preload(self) -> None:
-        entry = self._settings.app.partition(":")[0]
-        roots = [Path(folder).resolve() for folder in sys.path]
-        guessed = libraries(entry, self._files.sources, roots)
-        hazards = self._libraries.preload([*imported_late(self._settings.uvicorn), *guessed, *self._settings.preload])
-        if hazards:
+        # What else the application imports, a child imports first: an import may crash, hang or end its process.
+        self._take_over([*imported_late(self._settings.uvicorn), *self._settings.preload])
+
+    def _take_over(self, libraries: Iterable[str]) -> None:
+        """Import libraries, and start anew without those that a fork cannot inherit."""
+        if hazards := self._libraries.preload(libraries):
             reasons = "; ".join(f"{hazard.module} {hazard.reason}" for hazard in hazards)
             self._restart(f"{reasons}; it will be imported in each child instead", hazards)
 

@@ -5,8 +5,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# Folders for installed packages.
+SITES = frozenset({"site-packages", "dist-packages"})
 # Folders of tools, never of an application.
-_SKIPPED = {"__pycache__", "node_modules", "site-packages", "__pypackages__"}
+_SKIPPED = {"__pycache__", "node_modules", "__pypackages__", *SITES}
 # What virtualenv, venv and uv put into a virtual environment, and conda into one of its own.
 ENVIRONMENT_MARKS = {"pyvenv.cfg", "conda-meta"}
 # Links below links are followed so deep; among many that lead to each other there are too many ways.
@@ -163,4 +165,5 @@ def decisive_places(path: Path) -> list[Path]:
         waiting += reversed(target.parts[1:] if target.is_absolute() else target.parts)
         if target.is_absolute():
             place = Path(target.anchor)
-    return [*found, place]
+    # A link that leads to itself is met over and over.
+    return list(dict.fromkeys([*found, place]))

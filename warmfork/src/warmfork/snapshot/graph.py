@@ -1,8 +1,7 @@
 """Which modules of the application depend on which."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping
 
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.sources import Source, Sources
@@ -69,39 +68,6 @@ def _closure(names: Iterable[str], edges: Mapping[str, set[str]]) -> set[str]:
         found |= new
         waiting += new
     return found
-
-
-def libraries(entry: str, sources: Sources, roots: Sequence[Path]) -> list[str]:
-    """Return what an application that has not run yet seems to import from elsewhere.
-
-    roots: where top-level modules lie, as in sys.path. A guess by names that paths suggest; a wrong one costs time.
-    """
-    modules = {name: source for source in sources.python() if (name := module_name(source.path, roots))}
-    imports: Mapping[str, set[str]] = {
-        name: {
-            above for target in (name, *_targets(name, source, source.statements.imports)) for above in _upwards(target)
-        }
-        for name, source in modules.items()
-    }
-    reached, waiting, outside = {entry}, [entry], set()
-    while waiting:
-        for target in imports.get(waiting.pop(), ()):
-            if target in modules:
-                waiting += {target} - reached
-                reached.add(target)
-            else:
-                outside.add(target)
-    packages = {name.partition(".")[0] for name in modules}
-    return sorted(name for name in outside if name.partition(".")[0] not in packages)
-
-
-def module_name(path: Path, roots: Sequence[Path]) -> str | None:
-    """Return the name under which the file would be imported; None when it lies below none of the roots."""
-    innermost = next((folder for folder in path.parents if folder in roots), None)
-    if innermost is None:
-        return None
-    parts = path.relative_to(innermost).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def _upwards(name: str) -> list[str]:

@@ -8,26 +8,37 @@ import sys
 from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import (
+    BYTECODE_SUFFIXES,
     EXTENSION_SUFFIXES,
     BuiltinImporter,
+    ExtensionFileLoader,
     FrozenImporter,
     ModuleSpec,
     PathFinder,
     SourceFileLoader,
+    SourcelessFileLoader,
 )
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Protocol
+from zipimport import zipimporter
 
 from warmfork.snapshot.graph import Graph
-from warmfork.snapshot.reads import signature
 from warmfork.snapshot.record import Record
+from warmfork.snapshot.searches import Searches
+from warmfork.snapshot.signature import signature
 from warmfork.snapshot.sources import Sources, compile_source
 from warmfork.snapshot.territory import Territory
 
 # Python's finders, which are asked by this one.
 _OWN: tuple[object, ...] = (BuiltinImporter, FrozenImporter, PathFinder)
+# What a module may be, in Python's order.
+_KINDS: tuple[tuple[str, type[ExtensionFileLoader | SourceFileLoader | SourcelessFileLoader]], ...] = (
+    *((suffix, ExtensionFileLoader) for suffix in EXTENSION_SUFFIXES),
+    (".py", SourceFileLoader),
+    *((suffix, SourcelessFileLoader) for suffix in BYTECODE_SUFFIXES),
+)
 
 
 class NotHereError(ImportError):
@@ -55,6 +66,7 @@ class Importer(MetaPathFinder):
         self.sources = sources
         self._territory = territory
         self.record = Record()
+        self._searches = Searches(self.record)
         # Is told of each code object that is to be executed.
         self.executed: Executions | None = None
         # Modules of the application that were asked for in the parent.
@@ -74,6 +86,13 @@ class Importer(MetaPathFinder):
         """From now on, import the application's modules."""
         self.install()
         self._territory.forget()
+        # Folders and archives of the application's may have changed since the parent has looked into them.
+        for place, finder in list(sys.path_importer_cache.items()):
+            if self._territory.is_own(os.path.join(os.path.abspath(place), "x")):  # noqa: PTH100, PTH118
+                del sys.path_importer_cache[place]
+                if isinstance(finder, zipimporter):
+                    # Others for the same archive would share what this one knows.
+                    finder.invalidate_caches()
         self._is_admitted = True
 
     @property
@@ -86,26 +105,22 @@ class Importer(MetaPathFinder):
     ) -> ModuleSpec | None:
         """Find a module wherever it is; one of the application's is loaded from the snapshot."""
         spec = self._ask_all(fullname, path, target)
-        if spec is None:
-            return None
-        is_application = self._territory.holds(spec)
-        if is_application and not self._is_admitted:
+        if spec is None or not self._territory.holds(spec):
+            return spec
+        if not self._is_admitted:
             self.refused.add(fullname)
             raise NotHereError(f"{fullname} is the application's own", name=fullname)
-        if isinstance(spec.loader, SourceFileLoader) and not self._territory.is_installed(spec.loader.path):
-            # Somebody may work on it: bytecode files judge by whole seconds and sizes.
-            spec.loader = _SourceLoader(fullname, spec.loader.path)
-        if not self._is_admitted:
-            return spec
-        if spec.origin and spec.has_location:
+        if isinstance(spec.loader, zipimporter):
+            self._note(fullname, os.path.abspath(spec.loader.archive))  # noqa: PTH100 - for each import
+        elif spec.origin and spec.has_location:
             origin = os.path.abspath(spec.origin)  # noqa: PTH100 - for each import
             file = self._territory.canonical(origin) or origin
-            if isinstance(spec.loader, SourceFileLoader) and self.sources.find(file):
+            if isinstance(spec.loader, SourceFileLoader):
                 spec.loader = _Loader(fullname, spec.origin, file, self)
-            elif is_application or not self._territory.is_installed(file):
-                # An extension module that is built in place, or a library that the team may work on.
+            else:
+                # An extension module that is built in place, say.
                 self._note(fullname, file)
-        elif is_application:
+        else:
             for folder in spec.submodule_search_locations or ():
                 # With this file it would be another package.
                 self._note(fullname, os.path.join(folder, "__init__.py"))  # noqa: PTH118
@@ -123,7 +138,7 @@ class Importer(MetaPathFinder):
             for file, digest in self.record.digests.items()
             if (source := self.sources.find(file)) is None or source.digest.hex() != digest
         }
-        return executed | {path for path, before in self.record.signatures.items() if signature(path) != before}
+        return executed | self.record.outdated() | self._searches.changed()
 
     def unneeded(self, entry: str, before: Record) -> set[str]:
         """Return what was executed and the application, which begins with the entry, no longer imports.
@@ -149,7 +164,9 @@ class Importer(MetaPathFinder):
         portions: list[str] = []
         for entry in sys.path if path is None else path:
             folder = os.path.abspath(entry)  # noqa: PTH100 - for each import
-            if self._territory.reaches(folder):
+            if self._is_admitted and self._territory.is_own(os.path.join(folder, name)):  # noqa: PTH118
+                self._searches.add(folder, name)
+            if self._territory.reaches(folder) and not os.path.isfile(folder):  # noqa: PTH113 - an archive is none
                 base = os.path.join(folder, name)  # noqa: PTH118 - for each import
                 if spec := self._in_snapshot(fullname, base):
                     return spec
@@ -167,21 +184,15 @@ class Importer(MetaPathFinder):
         return spec
 
     def _in_snapshot(self, fullname: str, base: str) -> ModuleSpec | None:
-        package = os.path.join(base, "__init__.py")  # noqa: PTH118 - for each import
-        if self._has(package):
-            loader = SourceFileLoader(fullname, package)
-            return spec_from_file_location(fullname, package, loader=loader, submodule_search_locations=[base])
-        if self._territory.canonical(base) is None:
-            return None
-        for suffix in EXTENSION_SUFFIXES:
-            if os.path.isfile(base + suffix):  # noqa: PTH113 - for each import
-                return spec_from_file_location(fullname, base + suffix)
-        module = f"{base}.py"
-        return (
-            spec_from_file_location(fullname, module, loader=SourceFileLoader(fullname, module))
-            if self._has(module)
-            else None
-        )
+        for place, portions in ((os.path.join(base, "__init__"), [base]), (base, None)):  # noqa: PTH118
+            if self._territory.canonical(place) is None:
+                continue
+            for suffix, kind in _KINDS:
+                file = place + suffix
+                if self._has(file) if kind is SourceFileLoader else os.path.isfile(file):  # noqa: PTH113
+                    loader = kind(fullname, file)
+                    return spec_from_file_location(fullname, file, loader=loader, submodule_search_locations=portions)
+        return None
 
     def _has(self, path: str) -> bool:
         canonical = self._territory.canonical(path)
@@ -196,11 +207,12 @@ class Importer(MetaPathFinder):
         self._importing.append(name)
         self.record.files[name] = file
 
-    def end(self, name: str, file: str, digest: str) -> None:
+    def end(self, name: str) -> None:
         """Note that the module's execution has ended, well or not."""
         self._importing.remove(name)
-        self.record.digests[file] = digest
-        if (module := sys.modules.get(name)) and any(map(self._is_noted_elsewhere, list(vars(module).values()))):
+        module = sys.modules.get(name)
+        # Some modules put another object in their place.
+        if type(module) is ModuleType and any(map(self._is_noted_elsewhere, list(vars(module).values()))):
             self.record.subclassing.add(name)
 
     def _is_noted_elsewhere(self, value: object) -> bool:
@@ -210,17 +222,36 @@ class Importer(MetaPathFinder):
         makers = [type(value), *(base for base in value.__mro__[1:] if "__init_subclass__" in vars(base))]
         return any(maker.__module__ in self.record.files and maker.__module__ != value.__module__ for maker in makers)
 
+    def code(self, name: str, file: str) -> CodeType:
+        """Return the module as the snapshot has it, or else as its file is now, and note that it is executed so."""
+        source = self.sources.find(file)
+        if source is None and self._territory.canonical(file) is not None and not self.sources.is_left_out(file):
+            raise FileNotFoundError(f"{file} is gone")
+        if source is None:
+            self._note(name, file)
+            code = compile_source(Path(file).read_bytes(), Path(file))
+        else:
+            self.record.digests[file] = source.digest.hex()
+            # Where there is none it is compiled here once more, so that the error has no other process's stack.
+            code = source.code or compile_source(source.content, Path(file))
+        if self._importing and self._importing[-1] != name:
+            # In another way than by an import statement, as runpy does.
+            self.record.note_read(self._importing[-1], file, signature(file))
+        if self.executed:
+            self.executed.execute(file, code)
+        return code
 
-class _SourceLoader(SourceFileLoader):
-    """Executes a module as its file is now, and never as a bytecode file has it."""
 
-    def get_code(self, fullname: str) -> CodeType:
-        del fullname
-        return compile_source(Path(self.path).read_bytes(), Path(self.path))
+def module_spec(name: str) -> ModuleSpec | None:
+    """Return how a module was found that is imported; None for anything else in its place."""
+    module = sys.modules.get(name)
+    # Some replace themselves by objects that do not bear to be asked.
+    spec = getattr(module, "__spec__", None) if issubclass(type(module), ModuleType) else None
+    return spec if isinstance(spec, ModuleSpec) else None
 
 
 class _Loader(SourceFileLoader):
-    """Executes a module as the snapshot has it.
+    """Executes a module of the application's, and never as a bytecode file has it.
 
     path: as Python would know the file; file: as the snapshot does.
     """
@@ -229,23 +260,13 @@ class _Loader(SourceFileLoader):
         super().__init__(fullname, path)
         self._file = file
         self._importer = importer
-        self._digest = ""
 
     def get_code(self, fullname: str) -> CodeType:
-        del fullname
-        source = self._importer.sources.find(self._file)
-        if source is None:
-            raise FileNotFoundError(f"{self._file} is gone")
-        self._digest = source.digest.hex()
-        # Where there is none it is compiled here once more, so that the error has no other process's stack.
-        code = source.code or compile_source(source.content, Path(self._file))
-        if self._importer.executed:
-            self._importer.executed.execute(self._file, code)
-        return code
+        return self._importer.code(fullname, self._file)
 
     def exec_module(self, module: ModuleType) -> None:
         self._importer.begin(module.__name__, self._file)
         try:
             super().exec_module(module)
         finally:
-            self._importer.end(module.__name__, self._file, self._digest)
+            self._importer.end(module.__name__)

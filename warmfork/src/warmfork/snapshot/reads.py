@@ -1,91 +1,149 @@
-"""Notices which files and folders the application reads while it is imported, by Python's audit events."""
+"""Notices what the application reads, lists and asks for while it is imported: whatever that is, it depends on it.
 
+By Python's audit events, and in place of os.stat, for which there is none.
+"""
+
+import importlib.util
 import os
-import stat
+import socket
 import sys
-import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+from warmfork.snapshot import searches
 from warmfork.snapshot.record import Record
+from warmfork.snapshot.signature import signature, stat
 
 _WRITING = os.O_WRONLY | os.O_RDWR
-_LISTING = ("os.listdir", "os.scandir")
-# Reads its own folders to find modules, which the importer does from the snapshot.
-_IMPORT_SYSTEM = "importlib._bootstrap_external"
-
-
-def signature(path: str) -> list[int]:
-    """Return what changes with a file (inode, size, times) or a folder (names in it); nothing where there is none."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - called for each file that is opened
-    except OSError:
-        return []
-    if stat.S_ISDIR(status.st_mode):
-        return [zlib.crc32("\0".join(sorted(names(path))).encode(errors="surrogateescape"))]
-    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-
-
-def names(folder: str) -> frozenset[str]:
-    """Return the names in a folder, without those that tools and editors put there for themselves."""
-    try:
-        found = os.listdir(folder)  # noqa: PTH208 - called for each folder that is listed
-    except OSError:
-        return frozenset()
-    return frozenset(name for name in found if name != "__pycache__" and not name.startswith(".") and name[-1] != "~")
+_LISTING = frozenset({"os.listdir", "os.scandir"})
+# Answered by other programs, databases and persons.
+_ASKING = frozenset(
+    {
+        "subprocess.Popen",
+        "os.system",
+        "os.posix_spawn",
+        "os.fork",
+        "sqlite3.connect",
+        "socket.connect",
+        "builtins.input",
+    }
+)
+_LOADING = frozenset({"ctypes.dlopen", "import"})
+_EVENTS = frozenset({"open"}) | _LISTING | _ASKING | _LOADING
+# List folders to find modules, which searches.py notes.
+_FINDERS = frozenset({"importlib._bootstrap_external", searches.__name__})
+# The kernel's, which are no files of anybody's.
+_KERNEL = ("/proc/", "/sys/", "/dev/")
+_TERMINAL = "/dev/tty"
+_BYTECODE = f"{os.sep}__pycache__{os.sep}"
 
 
 class Reads:
-    """Notes in a record what is read below some folders. It cannot be taken back, only told to stop."""
+    """Notes in a record what is read. It cannot be taken back, only told to stop."""
 
-    def __init__(self, record: Record, is_ours: Callable[[str], bool], reader: Callable[[], str | None]) -> None:
+    def __init__(self, record: Record, is_installed: Callable[[str], bool], reader: Callable[[], str]) -> None:
         """Begin.
 
-        is_ours: whether a file lies where the application's files are; reader: the module that is being executed.
+        is_installed: whether a file is of a library; reader: the module that is being executed.
         """
         self._record = record
-        self._is_ours = is_ours
+        self._is_installed = is_installed
         self._reader = reader
         self._written: set[str] = set()
         self._is_active = True
-        sys.addaudithook(self._note)
+        sys.addaudithook(self._on_event)
+        os.stat = self._stat
 
     def stop(self) -> None:
         """Note nothing more."""
         self._is_active = False
+        os.stat = stat
 
-    def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event == "open":
-            path, _, flags = arguments
-        elif event in _LISTING:
-            (path,), flags = arguments, 0
-        else:
+    def _stat(self, path: Any, **options: Any) -> os.stat_result:  # noqa: ANN401 - as os.stat takes them
+        if self._is_active and not isinstance(path, int) and options.get("dir_fd") is None:
+            self._quietly(lambda: self._on_stat(path))
+        return stat(path, **options)
+
+    def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event not in _EVENTS or not self._is_active:
             return
-        if not self._is_active or (name := self._reader()) is None:
+        if event in _LISTING and sys._getframe(1).f_globals.get("__name__") in _FINDERS:  # noqa: SLF001
             return
+        self._quietly(lambda: self._note(event, arguments))
+
+    def _quietly(self, note: Callable[[], None]) -> None:
         # What is read from here on is read by this.
         self._is_active = False
         try:
-            self._note_path(name, path, flags)
+            # A path may be none at all.
+            with suppress(OSError, ValueError, TypeError):
+                note()
         finally:
             self._is_active = True
 
-    def _note_path(self, name: str, path: Any, flags: int) -> None:  # noqa: ANN401 - whatever one may open
-        path = "." if path is None else path
+    def _note(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _ASKING:
+            if _is_answered_by_others(event, arguments):
+                self._record.asking.add(self._reader())
+        elif event == "open":
+            path, _, flags = arguments
+            self._on_open(path, flags)
+        elif event in _LISTING:
+            (path,) = arguments
+            self._on_open("." if path is None else path, 0)
+        else:
+            path = arguments[0] if event == "ctypes.dlopen" else arguments[1]
+            # A library without a folder is the system's.
+            if path and os.sep in os.fsdecode(path):
+                self._on_open(path, 0)
+
+    def _on_open(self, path: Any, flags: int) -> None:  # noqa: ANN401 - whatever one may open
         if isinstance(path, int):
+            path = os.readlink(f"/proc/self/fd/{path}")  # noqa: PTH115
+        path = _absolute(path)
+        if path == _TERMINAL:
+            self._record.asking.add(self._reader())
+        if not self._is_ours(path):
             return
-        path = os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - called for each file that is opened
-        if not self._is_ours(path) or sys._getframe(2).f_globals.get("__name__") == _IMPORT_SYSTEM:  # noqa: SLF001
-            return
-        if flags & _WRITING:
+        if not flags & _WRITING:
+            if path not in self._written:
+                self._record.note_read(self._reader(), _source(path), signature(_source(path)))
+        elif _BYTECODE not in path:
             # What it writes itself is no reason to import it again.
             self._written.add(path)
-            self._forget(path)
-        elif path not in self._written:
-            self._record.read[name].add(path)
-            self._record.signatures.setdefault(path, signature(path))
+            self._record.forget(path)
 
-    def _forget(self, path: str) -> None:
-        self._record.signatures.pop(path, None)
-        for paths in self._record.read.values():
-            paths.discard(path)
+    def _on_stat(self, path: Any) -> None:  # noqa: ANN401 - as os.stat takes it
+        path = _absolute(path)
+        # Of a folder it is asked whether there is one.
+        if not self._is_ours(path) or path in self._written or os.path.isdir(path):  # noqa: PTH112
+            return
+        if state := signature(path):
+            self._record.signatures.setdefault(path, state)
+        else:
+            # Were it there, it would be read.
+            self._record.note_read(self._reader(), path, state)
+
+    def _is_ours(self, path: str) -> bool:
+        return not path.startswith(_KERNEL) and not self._is_installed(path)
+
+
+def _absolute(path: Any) -> str:  # noqa: ANN401 - whatever one may open
+    return os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - called for each file that is opened
+
+
+def _source(path: str) -> str:
+    """Return the file of which this is the bytecode, or else the path itself."""
+    if path.endswith(".pyc"):
+        with suppress(ValueError):
+            return importlib.util.source_from_cache(path)
+    return path
+
+
+def _is_answered_by_others(event: str, arguments: tuple[Any, ...]) -> bool:
+    if event == "sqlite3.connect":
+        return arguments[0] not in {":memory:", ""}
+    if event == "socket.connect":
+        return bool(arguments[0].type == socket.SOCK_STREAM)
+    return True

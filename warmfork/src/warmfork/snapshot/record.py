@@ -1,10 +1,13 @@
 """What importing an application has executed and read: what it depends on, whatever its import statements say."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any
+
+from warmfork.snapshot.signature import signature
 
 
 @dataclass
@@ -14,7 +17,9 @@ class Record:
     Paths are text, as the file was opened. files: of each executed module, by name, in the order in which their imports
     began; digests: hexadecimal, of the files as they were executed; imported: whom each module was the first to
     import; subclassing: modules with classes of which a class of another one takes note; read: files and
-    folders that were read while a module was executed, by its name; signatures: of those then.
+    folders that were read while a module was executed, by its name; signatures: of those then; searched: what there
+    was when a module was looked for, by folder and name; asking: modules that have asked other programs, databases or
+    persons, whose answers may be others by now.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -23,10 +28,42 @@ class Record:
     subclassing: set[str] = field(default_factory=set)
     read: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     signatures: dict[str, list[int]] = field(default_factory=dict)
+    searched: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    asking: set[str] = field(default_factory=set)
+
+    def note_read(self, module: str, path: str, signature: list[int]) -> None:
+        """Note that the module reads a file or a folder, which is in that state."""
+        self.read[module].add(path)
+        self.signatures.setdefault(path, signature)
+
+    def forget(self, path: str) -> None:
+        """Take note that what is read there is of no importance."""
+        self.signatures.pop(path, None)
+        for paths in self.read.values():
+            paths.discard(path)
+
+    @property
+    def watched(self) -> dict[str, list[int]]:
+        """Signatures of what was executed or read: not of what was only asked for its size or time."""
+        paths = {*self.files.values()}.union(*self.read.values())
+        return {path: state for path, state in self.signatures.items() if path in paths}
+
+    def outdated(self) -> set[str]:
+        """Return those of the paths that are not as they were."""
+        return {path for path, state in self.signatures.items() if signature(path) != state}
 
     def touches(self, paths: Iterable[str]) -> set[str]:
         """Return those of the paths that were executed or read."""
         return {path for path in paths if path in self.digests or path in self.signatures}
+
+    def has_missed(self, path: str) -> bool:
+        """Tell whether a module was looked for that this file would hold, and was not executed."""
+        folder, name = os.path.split(path)
+        stem, _, suffix = name.partition(".")
+        if stem == "__init__":
+            folder, stem = os.path.split(folder)
+        is_executed = path in self.digests or path in self.signatures
+        return bool(suffix) and stem in self.searched.get(folder, {}) and not is_executed
 
     def modules_of(self, paths: set[str]) -> set[str]:
         """Return the modules that one of the paths holds, or that have read one of them."""
@@ -47,12 +84,16 @@ class Record:
             "subclassing": sorted(self.subclassing),
             "read": {name: sorted(paths) for name, paths in self.read.items()},
             "signatures": self.signatures,
+            "searched": self.searched,
+            "asking": sorted(self.asking),
         }
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Record":
         """Return what as_json() has described."""
-        record = cls(fields["files"], fields["digests"], signatures=fields["signatures"])
+        record = cls(fields["files"], fields["digests"])
+        record.signatures, record.searched = fields["signatures"], fields["searched"]
+        record.asking = set(fields["asking"])
         record.imported.update({name: set(names) for name, names in fields["imported"].items()})
         record.subclassing.update(fields["subclassing"])
         record.read.update({name: set(paths) for name, paths in fields["read"].items()})

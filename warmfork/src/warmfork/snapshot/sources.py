@@ -18,7 +18,7 @@ from types import CodeType
 from warmfork.snapshot.folders import files_below, files_in, is_link, is_skipped, real_path
 from warmfork.snapshot.patterns import Patterns, included_folders, with_folders
 from warmfork.snapshot.reading import BeingWrittenError, read_as_it_is, read_whole
-from warmfork.snapshot.reads import names, signature
+from warmfork.snapshot.signature import names, signature
 from warmfork.snapshot.statements import Statements
 
 # Seconds; a file that somebody has had open for writing for so long is taken as it is, for a log or a database is
