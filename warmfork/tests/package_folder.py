@@ -7,6 +7,8 @@ from pathlib import Path
 
 def install(requirements: Path, folder: Path, *options: str) -> Path:
     """Install what the file of requirements says, each with its hashes, into the folder; return the folder."""
-    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--require-hashes", *options]
+    # Copies, for a test may write in them.
+    how = ("--quiet", "--require-hashes", "--link-mode", "copy")
+    command = [sys.executable, "-m", "uv", "pip", "install", *how, *options]
     subprocess.run([*command, "--target", folder, "--requirement", requirements], check=True)
     return folder

@@ -212,3 +212,34 @@ def test_closed_terminal_ends_it(tiny: Project, tmp_path: Path) -> None:
     os.close(terminal)
     _, status = os.waitpid(pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+TASK = """
+import asyncio
+
+
+class Version:
+    text = "0 begun"
+
+    def __str__(self):
+        return self.text
+
+
+async def work():
+    VERSION.text = "0 done"
+
+
+VERSION = Version()
+TASK = asyncio.get_running_loop().create_task(work())
+"""
+
+
+def test_application_that_asks_for_the_loop(tiny: Project, serve: Serve) -> None:
+    """As under uvicorn, which imports it while the loop runs."""
+    tiny.append("version.py", TASK)
+    server = serve(tiny)
+    server.until_text("0 done")
+    for number in (1, 2):
+        server.until_standby()
+        tiny.replace("version.py", f"{number - 1} done", f"{number} done")
+        server.until_text(f"{number} done")

@@ -16,7 +16,8 @@ from warmfork.activation import Activation
 from warmfork.channel import Channel
 from warmfork.child.exclusive import Exclusive
 from warmfork.child.executed import Executed
-from warmfork.child.fitness import descriptors, obstacle
+from warmfork.child.fitness import obstacle
+from warmfork.child.import_loop import ImportLoop
 from warmfork.child.prefault import prefault
 from warmfork.child.seeds import Seeds
 from warmfork.child.template import Template
@@ -93,7 +94,7 @@ class Child:
         gc.disable()
         os.register_at_fork(after_in_child=self._leave_to_server)
         sys.addaudithook(self._on_prompt)
-        libraries, opened, exclusive = set(sys.modules), descriptors(), Exclusive()
+        libraries, exclusive = set(sys.modules), Exclusive()
         settings, importer = self.settings, self.importer
         importer.admit()
         # A factory is called when its module has been executed.
@@ -102,21 +103,22 @@ class Child:
         executed = Executed() if settings.is_swapping and not self.failure else None
         importer.executed = executed
         config = configure(settings.app, settings.uvicorn, settings.graceful_timeout, self.failure)
-        if self.deferred:
-            self._prepare()
-        self.activation.announce()
         with RoutineFilter() as log:
             try:
-                load(config, self.failure)
-                make_loop = loop_factory(config)
+                loop = ImportLoop(loop_factory(config))
+                if self.deferred:
+                    loop.run(self._prepare)
+                self.activation.announce()
+                loop.run(lambda: load(config, self.failure))
             except SystemExit as end:
                 raise StartupError(log.failure or Failure.of(end)) from end
+            loop.close_unless_held()
             reads.stop()
             self._check()
             # What exists by now stays: no collection need look at it, or copy its pages.
             gc.freeze()
             found = exclusive.found()
-            change = self._split(executed, opened, found) if executed else {}
+            change = self._split(executed, loop.opened_before, found) if executed else {}
 
             def describe() -> dict[str, Any]:
                 if "swapped" in change:
@@ -140,7 +142,7 @@ class Child:
                 describe=describe,
             )
             gc.enable()
-            with asyncio.Runner(loop_factory=make_loop) as runner:
+            with asyncio.Runner(loop_factory=loop.get) as runner:
                 runner.run(server.serve())
                 # Within the loop's life, whose own end would wait for what the application has left running.
                 _end_workers()
