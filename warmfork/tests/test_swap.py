@@ -220,6 +220,24 @@ def test_application_that_cannot_be_forked(project: Project, serve: Serve, text:
     assert len(server.reports(re.escape(f"tiny.main:app opens {words} when it is imported"))) == 1
 
 
+def test_module_that_asks_a_program(project: Project, serve: Serve) -> None:
+    (project.directory / "answer.txt").write_text("first")
+    asking = (
+        "import subprocess\n\nTEXT = subprocess.run(['cat', 'answer.txt'], capture_output=True, text=True).stdout\n"
+    )
+    project.write("asking.py", asking)
+    project.replace("version.py", "module.answer()", "asking.TEXT")
+    project.replace("version.py", "import module", "import asking, module")
+    server = serve(project)
+    assert server.text() == "first"
+    assert server.reports("tiny.asking asks another program or a database when it is imported")
+    for text in ("second", "third"):
+        server.until_standby()
+        (project.directory / "answer.txt").write_text(text)
+        project.append("module.py", "# again\n")
+        server.until_text(text)
+
+
 def test_copies_draw_other_numbers(project: Project, tmp_path: Path, serve: Serve) -> None:
     (tmp_path / "dice.py").write_text("import random\n\nfree = random.Random()\nseeded = random.Random(1)\n")
     project.write("module.py", "from dice import free\n\ndef answer():\n    return f'{free.random()} 0'\n")

@@ -155,10 +155,10 @@ class Child:
         executed.stop()
         if not executed.is_known or exclusive:
             return {}
-        if obstacle_ := self._without_leaving(lambda: obstacle(opened)):
-            return {"unfit": f"opens {obstacle_}"}
-        if asking := self.importer.record.asking:
-            return {"unfit": f"asks other programs (in {min(asking)})"}
+        if asking := sorted(self.importer.record.asking):
+            return {"unfit": f"{asking[0]} asks another program or a database when it is imported"}
+        if found := self._without_leaving(lambda: obstacle(opened)):
+            return {"unfit": f"{self.settings.app} opens {found} when it is imported"}
         template = Template(self.importer, executed, lambda: self._without_leaving(os.fork))
         if pid := template.leave(self.channel):
             self._intermediate = pid

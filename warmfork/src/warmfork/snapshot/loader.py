@@ -27,7 +27,7 @@ from zipimport import zipimporter
 from warmfork.snapshot.graph import Graph
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.searches import Searches
-from warmfork.snapshot.signature import signature
+from warmfork.snapshot.signature import is_file, is_folder, signature
 from warmfork.snapshot.sources import Sources, compile_source
 from warmfork.snapshot.territory import Territory
 
@@ -166,12 +166,12 @@ class Importer(MetaPathFinder):
             folder = os.path.abspath(entry)  # noqa: PTH100 - for each import
             if self._is_admitted and self._territory.is_own(os.path.join(folder, name)):  # noqa: PTH118
                 self._searches.add(folder, name)
-            if self._territory.reaches(folder) and not os.path.isfile(folder):  # noqa: PTH113 - an archive is none
+            if self._territory.reaches(folder) and not is_file(folder):  # an archive is none
                 base = os.path.join(folder, name)  # noqa: PTH118 - for each import
                 if spec := self._in_snapshot(fullname, base):
                     return spec
                 if self._territory.canonical(base) is not None:
-                    portions += [base] if os.path.isdir(base) else []  # noqa: PTH112 - for each import
+                    portions += [base] if is_folder(base) else []
                     continue
             if found := PathFinder.find_spec(fullname, [entry], target):
                 if found.loader is not None:
@@ -189,7 +189,7 @@ class Importer(MetaPathFinder):
                 continue
             for suffix, kind in _KINDS:
                 file = place + suffix
-                if self._has(file) if kind is SourceFileLoader else os.path.isfile(file):  # noqa: PTH113
+                if self._has(file) if kind is SourceFileLoader else is_file(file):
                     loader = kind(fullname, file)
                     return spec_from_file_location(fullname, file, loader=loader, submodule_search_locations=portions)
         return None

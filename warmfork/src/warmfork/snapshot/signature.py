@@ -2,7 +2,7 @@
 
 import os
 import zlib
-from stat import S_ISDIR
+from stat import S_ISDIR, S_ISREG
 
 # Python's own, also while reads.py stands in its place.
 stat = os.stat
@@ -26,3 +26,20 @@ def names(folder: str) -> frozenset[str]:
     except OSError:
         return frozenset()
     return frozenset(name for name in found if name != "__pycache__" and not name.startswith(".") and name[-1] != "~")
+
+
+def is_file(path: str) -> bool:
+    """Tell whether there is a regular file, without being noticed as somebody who depends on it."""
+    return S_ISREG(_mode(path))
+
+
+def is_folder(path: str) -> bool:
+    """Tell the same of a folder."""
+    return S_ISDIR(_mode(path))
+
+
+def _mode(path: str) -> int:
+    try:
+        return stat(path).st_mode
+    except OSError:
+        return 0
