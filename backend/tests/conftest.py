@@ -18,6 +18,12 @@ from statements import execute
 from tests.postgres import new_server
 
 
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
+    """Load plugins of pytest that are left out otherwise, for the time that it takes."""
+    if module_path.name == "test_openapi.py":
+        parent.config.pluginmanager.import_plugin("schemathesis.pytest.plugin")
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     with new_server(tmp_path_factory, tmp_path_factory.mktemp("postgres")) as server:
