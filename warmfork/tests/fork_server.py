@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -41,6 +42,7 @@ class ForkServer:
             # Ctrl-C is for the tests; it ends when they do.
             start_new_session=True,
         )
+        self._lock = threading.Lock()
 
     def end(self) -> None:
         self._process.communicate()
@@ -57,9 +59,10 @@ class ForkServer:
     def ask(self, **request: object) -> Any:  # noqa: ANN401
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps(request) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        with self._lock:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            self._process.stdin.flush()
+            return json.loads(self._process.stdout.readline())
 
 
 @cache

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -56,6 +57,7 @@ class Reference:
             env={"PATH": os.environ["PATH"]},
         )
         self.seconds = 0.0
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -71,9 +73,6 @@ class Reference:
 
     def observe(self, layout: Layout, root: Path) -> Observation:
         """Return what is to be served now."""
-        assert self._process.stdin
-        assert self._process.stdout
-        began = time.monotonic()
         request = {
             "application": layout.application,
             "is_factory": layout.is_factory,
@@ -81,14 +80,22 @@ class Reference:
             "app_dir": layout.app_dir,
             "python_path": [str(root / folder) for folder in layout.python_path],
         }
+        with self._lock:
+            answer = self._ask(request)
+        answers = {path: (status, body(text)) for path, (status, text) in answer["answers"].items()}
+        return Observation(answer["error"], answers, answer["log"])
+
+    def _ask(self, request: Mapping[str, object]) -> dict[str, Any]:
+        assert self._process.stdin
+        assert self._process.stdout
+        began = time.monotonic()
         self._process.stdin.write(json.dumps(request) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         assert line, "the fork server of the reference has ended"
-        answer = json.loads(line)
         self.seconds += time.monotonic() - began
-        answers = {path: (status, body(text)) for path, (status, text) in answer["answers"].items()}
-        return Observation(answer["error"], answers, answer["log"])
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
 
 def uvicorn_differences(layout: Layout, root: Path, expected: Observation) -> list[str]:

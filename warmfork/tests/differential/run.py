@@ -13,7 +13,6 @@ from differential.saving import Editor, render
 from differential.trial import END, Result, Trial, trial
 
 EDITS_PER_APPLICATION = 16
-# Of so many edits after one a real uvicorn is asked, too.
 PROOF = 60
 
 
@@ -27,13 +26,15 @@ class Run:
         kinds: Iterable[str] = KINDS,
         *,
         is_plain: bool = False,
+        proof: int = PROOF,
     ) -> None:
+        """proof: of so many edits after one a real uvicorn is asked, too, first in half the time."""
         self.results: list[Result] = []
         self.failures: list[tuple[Case, Result, str]] = []
         self.unequal: list[str] = []
         self._layouts, self._kinds, self._is_plain = tuple(layouts), tuple(kinds), is_plain
         self._seed = seed
-        self._until_proof = PROOF // 2
+        self._proof, self._until_proof = proof, proof // 2
         self.edits = self.proofs = 0
 
     def application(self, reference: Reference, edits: int = EDITS_PER_APPLICATION) -> None:
@@ -64,7 +65,7 @@ class Run:
                     restarted = number + 1
                 self._until_proof -= 1
                 if not self._until_proof:
-                    self._until_proof = PROOF
+                    self._until_proof = self._proof
                     self.proofs += 1
                     self.unequal += [f"seed {seed}: {line}" for line in running.check_reference()]
             ended = Result(edits, END, "ended", tuple(running.stop()), 0)
