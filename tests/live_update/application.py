@@ -2,6 +2,8 @@
 
 import http.client
 import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,29 +77,52 @@ def answers(component: str, path: str) -> list[str | None]:
 
     None for one that does not answer 200.
     """
-    return [_answer(pod.name, PORTS[component], path) for pod in pods(component)]
+    return [answer for (answer,) in _ask_all({component: (path,)})[component]]
 
 
-def _answer(pod: str, port: int, path: str) -> str | None:
+def _ask_all(questions: Mapping[str, Sequence[str]]) -> dict[str, list[list[str | None]]]:
+    """Return for each component what each of its pods serves under each path."""
+    # At the same time, for nearly all of a second is the start of programs.
+    with ThreadPoolExecutor() as threads:
+        asked = {
+            component: [threads.submit(_ask, pod.name, PORTS[component], paths) for pod in pods(component)]
+            for component, paths in questions.items()
+        }
+        return {component: [future.result() for future in futures] for component, futures in asked.items()}
+
+
+def _ask(pod: str, port: int, paths: Sequence[str]) -> list[str | None]:
     # Asked inside the pod, by bash: the API server's proxy rewrites the links of a page that it passes on.
-    ask = f"exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET /{path} HTTP/1.0\\r\\n\\r\\n' >&3 && cat <&3"
-    result = kubectl("--namespace", NAMESPACE, "exec", pod, "--", "timeout", str(PATIENCE), "bash", "-c", ask)
-    head, _, body = result.stdout.partition("\n\n")
-    status = head.split(maxsplit=2)[1:2]
-    return body.replace(RELOAD_SCRIPT, "", 1) if result.returncode == 0 and status == ["200"] else None
+    ask = f"exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET /%s HTTP/1.0\\r\\n\\r\\n' $path >&3 && cat <&3"
+    script = f"for path; do {ask}; printf '\\0'; done"
+    inside = ("timeout", str(PATIENCE), "bash", "-c", script, "bash", *paths)
+    result = kubectl("--namespace", NAMESPACE, "exec", pod, "--", *inside)
+    responses = result.stdout.split("\0")[: len(paths)] if result.returncode == 0 else []
+    return [_body(response) for response in responses] or [None] * len(paths)
+
+
+def _body(response: str) -> str | None:
+    head, _, body = response.partition("\n\n")
+    return body.replace(RELOAD_SCRIPT, "", 1) if head.split(maxsplit=2)[1:2] == ["200"] else None
 
 
 def versions(key: str) -> list[str | None]:
     """Return what each backend pod tells of itself: its "code", its "commit". None for one that does not answer."""
-    return [json.loads(answer)[key] if answer else None for answer in answers("backend", "version")]
+    return [_version(answer, key) for answer in answers("backend", "version")]
+
+
+def _version(answer: str | None, key: str) -> str | None:
+    version: str | None = json.loads(answer)[key] if answer else None
+    return version
 
 
 def serves(checkout: Path, replicas: int = REPLICAS) -> bool:
     """Tell whether there are as many backend replicas, and all pods serve exactly the files of the checkout."""
     code = source_digest(checkout / "backend" / "app")
-    return versions("code") == [code] * replicas and all(
-        answers("frontend", name) == [(checkout / "frontend" / name).read_text()] * REPLICAS for name in STATIC
-    )
+    served = _ask_all({"backend": ("version",), "frontend": STATIC})
+    if [_version(answer, "code") for (answer,) in served["backend"]] != [code] * replicas:
+        return False
+    return served["frontend"] == [[(checkout / "frontend" / name).read_text() for name in STATIC]] * REPLICAS
 
 
 def is_rolled_out() -> bool:

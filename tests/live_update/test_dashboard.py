@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from bench.page import open_browser
 from devenv import paths
@@ -29,12 +29,18 @@ MAIN = "backend/app/main.py"
 PATIENCE = 60_000
 
 
-@pytest.fixture
-def page(loop: Loop) -> Iterator[Page]:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
     expect.set_options(timeout=PATIENCE)
-    loop.until("nothing is left to do", loop.is_settled, BUILD)
     with open_browser() as browser:
-        yield browser.new_page(viewport={"width": 1280, "height": 800})
+        yield browser
+
+
+@pytest.fixture
+def page(loop: Loop, browser: Browser) -> Iterator[Page]:
+    loop.until("nothing is left to do", loop.is_settled, BUILD)
+    with browser.new_page(viewport={"width": 1280, "height": 800}) as page:
+        yield page
 
 
 def entry(page: Page, text: str) -> Locator:

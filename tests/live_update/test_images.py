@@ -28,19 +28,15 @@ def images(component: str) -> set[tuple[str, ...]]:
     return {pod.images for pod in pods(component)}
 
 
-def test_changed_requirements_build_the_backend_anew(loop: Loop, edits: Edits) -> None:
+def test_changed_requirements_and_server_configuration_build_images_anew(loop: Loop, edits: Edits) -> None:
     before = images("backend")
     with loop.build("backend", "migrate"):
         edits.append("backend/requirements.txt", "# saved\n")
     assert not images("backend") & before
-    with loop.build("backend", "migrate"):
+    with loop.build("backend", "migrate", "frontend"):
         edits.restore()
-    assert not images("backend") - before
-
-
-def test_changed_server_configuration_builds_the_frontend_anew(loop: Loop, edits: Edits) -> None:
-    with loop.build("frontend"):
         edits.replace("frontend/nginx.conf", r'return 200 "ok\n"', r'return 200 "saved\n"')
+    assert not images("backend") - before
     assert answers("frontend", "healthz") == ["saved\n"] * REPLICAS
     with loop.build("frontend"):
         edits.restore()

@@ -25,30 +25,19 @@ HOLDING = "FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
 COMPONENTS = ("backend", "frontend", "postgres")
 
 
-def test_restart_without_edits_changes_nothing(loop: Loop) -> None:
+def test_it_goes_on_where_the_last_one_ended(loop: Loop, edits: Edits) -> None:
     before = {component: pods(component) for component in COMPONENTS}
     number = create_todo("from before the restart")
     loop.stop()
     assert request("GET", "/api/todos/").status == 200
     loop.start()
+    # Without edits nothing changes.
     assert {component: pods(component) for component in COMPONENTS} == before
     assert take_todo(number) == "from before the restart"
 
-
-def test_files_saved_while_it_was_away_are_served(loop: Loop, edits: Edits) -> None:
-    loop.stop()
-    edits.replace("backend/app/main.py", 'title="Todo API"', 'title="Saved while away"')
-    edits.append("frontend/style.css", "/* saved while away */\n")
-    # Waits until every replica serves the checkout's files.
-    loop.start()
-
-
-def test_files_taken_back_while_it_was_away_are_served(loop: Loop, edits: Edits) -> None:
-    # Started anew, the pods' images hold the files as they are now; the save below is only in the pods.
-    loop.stop()
-    loop.start()
-    edits.replace("backend/app/main.py", 'title="Todo API"', 'title="Taken back while away"')
-    edits.append("frontend/style.css", "/* taken back while away */\n")
+    # The pods' images hold the files as they are now; what is saved here is only in the pods, and taken back later.
+    edits.append("backend/app/routers/todos.py", "# taken back while away\n")
+    edits.append("frontend/app.js", "// taken back while away\n")
     edits.write("backend/app/added.py", "ADDED = True\n")
     edits.write("backend/.env", "COMMIT=added\n")
     edits.write("frontend/added.css", "/* added */\n")
@@ -57,6 +46,8 @@ def test_files_taken_back_while_it_was_away_are_served(loop: Loop, edits: Edits)
     loop.until("the style sheet is there", lambda: answers("frontend", "added.css") == ["/* added */\n"] * REPLICAS)
     loop.stop()
     edits.restore()
+    edits.replace("backend/app/main.py", 'title="Todo API"', 'title="Saved while away"')
+    edits.append("frontend/style.css", "/* saved while away */\n")
     # Waits until every replica serves the checkout's files.
     loop.start()
     assert versions("commit") == ["dev"] * REPLICAS
