@@ -76,6 +76,10 @@ bench-libraries: ## What large libraries cost that an application imports; 15 mi
 bench-loop: ## How soon a save is served by every replica and seen in a browser; make down first
 	@PYTHONPATH=backend $(DEVENV) python -m bench.loop
 
+.PHONY: bench-edits
+bench-edits: ## How soon every replica equals the checkout after random edits, on busy cores; ROUNDS=n; make down first
+	@PYTHONPATH=backend $(DEVENV) python -m bench.edits --busy $(if $(ROUNDS),--rounds=$(ROUNDS))
+
 .PHONY: bench-dashboard
 bench-dashboard: ## How smooth the dashboard's log stays
 	@$(DEVENV) python -m bench.dashboard

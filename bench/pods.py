@@ -19,7 +19,7 @@ from devenv.failure import Failure
 from tests.e2e.kubectl import CONTEXT
 from tests.live_update.application import NAMESPACE, PORTS
 
-PROGRAM = (Path(__file__).parent / "probe.py").read_text()
+PROGRAM = Path(__file__).with_name("probe.py").read_text()
 # Seconds beyond those that the probe itself may take.
 MARGIN = 15
 
@@ -35,18 +35,18 @@ class Sighting:
     lost: int
 
 
-def command_in_pod(pod: str) -> list[str]:
-    """Return what runs the probe in a backend pod."""
+def command_in_pod(pod: str, program: str = PROGRAM, *arguments: str) -> list[str]:
+    """Return what runs a probe in a backend pod. arguments: for the program, after the server's port."""
     exec_in_pod = ["kubectl", "--context", CONTEXT, "--namespace", NAMESPACE, "exec", "-i", pod, "-c", "backend", "--"]
-    return [*exec_in_pod, "python", "-c", PROGRAM, str(PORTS["backend"])]
+    return [*exec_in_pod, "python", "-c", program, str(PORTS["backend"]), *arguments]
 
 
-class Probe:
-    """One replica, asked over one connection, while the context lasts."""
+class Observer:
+    """A program beside one replica, which follows orders while the context lasts."""
 
     def __init__(self, replica: str, command: Sequence[str]) -> None:
-        """Prepare to run the command, which runs probe.py beside the replica."""
-        self._replica = replica
+        """Prepare to run the command, which runs a probe beside the replica."""
+        self.replica = replica
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         self._seconds = 0.0
@@ -70,28 +70,18 @@ class Probe:
         """End it."""
         self._stop()
 
-    def expect(self, code: str, seconds: float) -> None:
-        """Let it ask until the code is shown, for at most so long; sighting() tells the result."""
+    def order(self, seconds: float, **fields: object) -> None:
+        """Send an order that may take so long; result() tells what comes of it."""
         if self._process is None or self._process.stdin is None:
             raise RuntimeError("the probe has not been started")
         self._seconds = seconds
         # What has ended says so when it is read.
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps({"code": code, "seconds": seconds}).encode() + b"\n")
+            self._process.stdin.write(json.dumps({**fields, "seconds": seconds}).encode() + b"\n")
             self._process.stdin.flush()
 
-    def sighting(self) -> Sighting:
-        """Wait for the result of expect(). Raises Failure when the probe has ended or does not answer."""
-        answer = self._read()
-        return Sighting(answer["served"], answer["lost"])
-
-    def _compare_clocks(self, began: float) -> None:
-        clock, now = self._read()["clock"], time.monotonic()
-        if not began <= clock <= now:
-            cause = f"its clock shows {clock:.3f} s, this machine's {now:.3f} s"
-            raise Failure(f"probe of {self._replica}", cause, "measure on Linux, with the cluster on the same kernel")
-
-    def _read(self) -> dict[str, Any]:
+    def result(self) -> dict[str, Any]:
+        """Wait for the result of the order. Raises Failure when the probe has ended or does not answer."""
         process = self._process
         if process is None or process.stdout is None or process.stderr is None:
             raise RuntimeError("the probe has not been started")
@@ -100,9 +90,15 @@ class Probe:
         if not line.endswith(b"\n"):
             process.kill()
             cause = process.stderr.read().decode(errors="replace").strip() or "it ended or does not answer"
-            raise Failure(f"probe of {self._replica}", cause, "kubectl --context kind-todo --namespace todo get pods")
+            raise Failure(f"probe of {self.replica}", cause, "kubectl --context kind-todo --namespace todo get pods")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def _compare_clocks(self, began: float) -> None:
+        clock, now = self.result()["clock"], time.monotonic()
+        if not began <= clock <= now:
+            cause = f"its clock shows {clock:.3f} s, this machine's {now:.3f} s"
+            raise Failure(f"probe of {self.replica}", cause, "measure on Linux, with the cluster on the same kernel")
 
     def _stop(self) -> None:
         if self._process is not None:
@@ -110,3 +106,16 @@ class Probe:
             # Closes the pipes as well.
             self._process.communicate()
             self._process = None
+
+
+class Probe(Observer):
+    """One replica, asked for its code over one connection."""
+
+    def expect(self, code: str, seconds: float) -> None:
+        """Let it ask until the code is shown, for at most so long; sighting() tells the result."""
+        self.order(seconds, code=code)
+
+    def sighting(self) -> Sighting:
+        """Wait for the result of expect(). Raises Failure when the probe has ended or does not answer."""
+        answer = self.result()
+        return Sighting(answer["served"], answer["lost"])

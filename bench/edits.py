@@ -1,0 +1,204 @@
+"""How soon every replica in the cluster equals the checkout after random edits: make bench-edits."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+from bench import machine
+from bench.command import UNPUBLISHED, measure_then_report
+from bench.equality import Look, logs, look, observers
+from bench.lanes import LANES, Lane
+from bench.pods import Observer
+from bench.report import table, write_markdown
+from bench.results import Results
+from bench.summary import Row, milliseconds, percentile, spell
+from devenv.failure import Failure
+from tests.live_update.checkout import copy_checkout
+from tests.live_update.developer import FOLDERS_AND_SLOW_SAVES, KINDS, Developer
+from tests.live_update.loop import Loop
+from tests.steady import busy_cores
+
+ROUNDS = 300
+# Seconds in which a replica is to become equal, and after which it is given up.
+LIMIT, GIVE_UP = 1.0, 30.0
+# Seconds from one edit to the next; Tilt copies for longer, so that now and then an earlier save is still under way.
+PAUSE, PAUSE_RANGE = 0.2, 2.0
+COLUMNS = ("run", "part", "seed", "busy", "round", "kind", "milliseconds", "served_ms", "differed_ms", "wrong")
+
+PERCENTILES = (50, 95, 100)
+HEADER = (
+    *("Part", "Seed", "Busy", "Rounds"),
+    *("Equal: p50", "p95", "max", "> 1 s"),
+    *("Served: p50", "p95", "max", "> 1 s"),
+    *("Again different", "latest", "Wrong"),
+)
+
+METHOD = """\
+Each round: an edit, mostly of several modules, in a copy of the checkout in which `make up` runs with two replicas. A
+probe in each pod digests the files of backend/app there, and asks the server for the value of each module and for its
+code. *Equal*: from the end of the edit until the files of every replica equal the checkout's. *Served*: until every
+replica answers with all values and the code of the checkout as well. *Again different*: rounds in which a file or an
+answer was wrong for a moment after both had been right, as while Tilt unlinks a file and writes the same one; *latest*:
+when that was last seen. *Wrong*: rounds in which a replica was not right after {give_up:.0f} s. The next edit comes 0.2
+to 2.2 s after the last one, while Tilt may still be copying. Milliseconds; percentiles are nearest-rank."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Kinds of edits, and the ways by which they reach the pods."""
+
+    kinds: Sequence[str]
+    lane: Lane
+
+
+PARTS = {
+    f"{name}-{lane}": Part(tuple(kinds), LANES[lane])
+    for lane in ("fast", "tilt")
+    for name, kinds in (("torn", FOLDERS_AND_SLOW_SAVES), ("all", KINDS))
+}
+FAST = [name for name, part in PARTS.items() if part.lane is LANES["fast"]]
+
+
+class RandomEdits:
+    """One run of the benchmark."""
+
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        """Prepare to write into the folder that was asked for."""
+        self._arguments = arguments
+        self._output: Path = arguments.output
+        self._machine = machine.describe_machine()
+        self._results = Results(self._output / "edits.csv", COLUMNS, append=arguments.append)
+
+    def measure(self) -> None:
+        """Run `make up` once for every part. Raises Failure at the end when a replica was wrong."""
+        wrong = 0
+        with tempfile.TemporaryDirectory(prefix="bench-edits-") as folder:
+            checkout = copy_checkout(Path(folder) / "checkout")
+            for name in self._arguments.only:
+                lane = PARTS[name].lane
+                print(f"\n{name}: seed {self._arguments.seed}, `make up` {' '.join(lane.arguments)}", flush=True)
+                with Loop(checkout, *lane.arguments).running():
+                    wrong += self._measure_part(name, checkout)
+        if wrong:
+            raise Failure("equality", f"{wrong} rounds were wrong; see the logs in {self._output}", "mend the cause")
+
+    def report(self) -> None:
+        """Print a table of what there is, and write it."""
+        rows = self._results.rows()
+        if rows:
+            busy = "every core kept busy by an endless loop" if self._arguments.busy else "no load of its own"
+            method = METHOD.format(give_up=GIVE_UP)
+            texts = [summarise(rows), method, f"{machine.today()}: {self._machine}; {busy}."]
+            print("\n", *texts, sep="\n\n")
+            write_markdown(self._output / "edits.md", "make bench-edits", texts)
+
+    def _measure_part(self, name: str, checkout: Path) -> int:
+        random = Random(self._arguments.seed)  # noqa: S311 - repeatable
+        wrong = 0
+        with (
+            Developer.at_work(checkout, random) as developer,
+            observers() as replicas,
+            busy_cores() if self._arguments.busy else nullcontext(),
+        ):
+            look(replicas, developer.expected(), GIVE_UP, watched=0)
+            for number in range(1, self._arguments.rounds + 1):
+                kind = random.choice(PARTS[name].kinds)
+                looks, written = self._round(developer, replicas, kind, PAUSE + PAUSE_RANGE * random.random())
+                row = columns(looks, written)
+                keys = {"run": self._arguments.run, "part": name, "seed": self._arguments.seed}
+                self._results.add(keys | {"busy": int(self._arguments.busy), "round": number, "kind": kind} | row)
+                print(spell(milliseconds(row["milliseconds"])), end=" ", flush=True)
+                wrong += int(row["wrong"])
+                self._keep_logs(f"{name}-{number}", kind, looks, written)
+        return wrong
+
+    def _round(
+        self, developer: Developer, replicas: Sequence[Observer], kind: str, pause: float
+    ) -> tuple[list[Look], float]:
+        developer.edit(kind)
+        written = time.monotonic()
+        return look(replicas, developer.expected(), GIVE_UP, pause), written
+
+    def _keep_logs(self, name: str, kind: str, looks: Sequence[Look], written: float) -> None:
+        """Write down, of a round that took too long, what every replica that was late has logged."""
+        for one in looks:
+            if one.found is None and one.equal is not None and one.equal - written <= LIMIT:
+                continue
+            path = self._output / f"edits-{name}-{one.replica}.log"
+            path.write_text(
+                f"{kind}: {one}, written at {written}\n\n{logs(one.replica, time.monotonic() - written + 5)}"
+            )
+            print(f"\n{name}, {kind}: {one}\n{path}", flush=True)
+
+
+def columns(looks: Sequence[Look], written: float) -> dict[str, str]:
+    """Return the columns that the slowest replica makes known."""
+
+    def slowest(moments: Sequence[float | None]) -> str:
+        known = [moment for moment in moments if moment is not None]
+        return f"{1000 * (max(known) - written):.1f}" if len(known) == len(moments) else ""
+
+    differed = [one.differed for one in looks if one.differed is not None]
+    return {
+        "milliseconds": slowest([one.equal for one in looks]),
+        "served_ms": slowest([one.served for one in looks]),
+        "differed_ms": slowest(differed) if differed else "",
+        "wrong": str(int(any(one.found is not None for one in looks))),
+    }
+
+
+def summarise(rows: Sequence[Row]) -> str:
+    """Return a table with a line for each part, seed and load."""
+    groups: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        groups[row["part"], row["seed"], row["busy"]].append(row)
+    return table(HEADER, [_line(*key, group) for key, group in groups.items()])
+
+
+def _line(part: str, seed: str, busy: str, rows: Sequence[Row]) -> Sequence[object]:
+    equal, served = ([milliseconds(row[name]) for row in rows] for name in ("milliseconds", "served_ms"))
+    differed = [float(row["differed_ms"]) for row in rows if row["differed_ms"]]
+    return (
+        part,
+        seed,
+        "yes" if int(busy) else "no",
+        len(rows),
+        *(spell(percentile(equal, percent)) for percent in PERCENTILES),
+        sum(value > 1000 * LIMIT for value in equal),
+        *(spell(percentile(served, percent)) for percent in PERCENTILES),
+        sum(value > 1000 * LIMIT for value in served),
+        len(differed),
+        spell(max(differed)) if differed else "",
+        sum(int(row["wrong"]) for row in rows),
+    )
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.edits", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=FAST, metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of each part (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the edits and the pauses (%(default)s)")
+    parser.add_argument("--busy", action="store_true", help="keep every core busy by an endless loop meanwhile")
+    parser.add_argument("--append", action="store_true", help="go on with the rows of an earlier run")
+    parser.add_argument("--output", type=Path, default=UNPUBLISHED, help="folder (.devenv/bench)")
+    arguments = parser.parse_args()
+    arguments.run = datetime.now(UTC).isoformat(timespec="seconds")
+    return arguments
+
+
+def main() -> int:
+    """Measure and report; return the exit status."""
+    edits = RandomEdits(_arguments())
+    return measure_then_report(edits.measure, edits.report)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
