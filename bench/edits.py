@@ -1,6 +1,7 @@
 """How soon every replica in the cluster equals the checkout after random edits: make bench-edits."""
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -14,9 +15,8 @@ from random import Random
 
 from bench import machine
 from bench.command import UNPUBLISHED, measure_then_report
-from bench.equality import Look, logs, look, observers
+from bench.equality import Outcome, follow, logs, observers
 from bench.lanes import LANES, Lane
-from bench.pods import Observer
 from bench.report import table, write_markdown
 from bench.results import Results
 from bench.summary import Row, milliseconds, percentile, spell
@@ -31,11 +31,11 @@ ROUNDS = 300
 LIMIT, GIVE_UP = 1.0, 30.0
 # Seconds from one edit to the next; Tilt copies for longer, so that now and then an earlier save is still under way.
 PAUSE, PAUSE_RANGE = 0.2, 2.0
-COLUMNS = ("run", "part", "seed", "busy", "round", "kind", "milliseconds", "served_ms", "differed_ms", "wrong")
+COLUMNS = ("run", "part", "seed", "busy", "round", "kind", "milliseconds", "served_ms", "differed_ms", "wrong", "load")
 
 PERCENTILES = (50, 95, 100)
 HEADER = (
-    *("Part", "Seed", "Busy", "Rounds"),
+    *("Part", "Seed", "Busy", "Load", "Rounds"),
     *("Equal: p50", "p95", "max", "> 1 s"),
     *("Served: p50", "p95", "max", "> 1 s"),
     *("Again different", "latest", "Wrong"),
@@ -48,7 +48,7 @@ code. *Equal*: from the end of the edit until the files of every replica equal t
 replica answers with all values and the code of the checkout as well. *Again different*: rounds in which a file or an
 answer was wrong for a moment after both had been right, as while Tilt unlinks a file and writes the same one; *latest*:
 when that was last seen. *Wrong*: rounds in which a replica was not right after {give_up:.0f} s. The next edit comes 0.2
-to 2.2 s after the last one, while Tilt may still be copying. Milliseconds; percentiles are nearest-rank."""
+to 2.2 s after the last one, while Tilt may still be copying. *Load*: the machine's load average, median. Milliseconds; percentiles are nearest-rank."""
 
 
 @dataclass(frozen=True)
@@ -108,51 +108,34 @@ class RandomEdits:
             observers() as replicas,
             busy_cores() if self._arguments.busy else nullcontext(),
         ):
-            look(replicas, developer.expected(), GIVE_UP, watched=0)
+            follow(replicas, developer, GIVE_UP, watched=0)
             for number in range(1, self._arguments.rounds + 1):
-                kind = random.choice(PARTS[name].kinds)
-                looks, written = self._round(developer, replicas, kind, PAUSE + PAUSE_RANGE * random.random())
-                row = columns(looks, written)
+                began, kind = time.time(), random.choice(PARTS[name].kinds)
+                developer.edit(kind)
+                outcome = follow(replicas, developer, GIVE_UP, PAUSE + PAUSE_RANGE * random.random())
                 keys = {"run": self._arguments.run, "part": name, "seed": self._arguments.seed}
-                self._results.add(keys | {"busy": int(self._arguments.busy), "round": number, "kind": kind} | row)
-                print(spell(milliseconds(row["milliseconds"])), end=" ", flush=True)
-                wrong += int(row["wrong"])
-                self._keep_logs(f"{name}-{number}", kind, looks, written)
+                keys |= {"busy": int(self._arguments.busy), "round": number, "kind": kind}
+                self._results.add(keys | columns(outcome))
+                print("never" if outcome.equal is None else spell(outcome.equal), end=" ", flush=True)
+                wrong += outcome.is_wrong
+                if outcome.is_wrong or outcome.equal is None or outcome.equal > 1000 * LIMIT:
+                    self._keep_logs(f"{name}-{number}", kind, outcome, began)
         return wrong
 
-    def _round(
-        self, developer: Developer, replicas: Sequence[Observer], kind: str, pause: float
-    ) -> tuple[list[Look], float]:
-        developer.edit(kind)
-        written = time.monotonic()
-        return look(replicas, developer.expected(), GIVE_UP, pause), written
-
-    def _keep_logs(self, name: str, kind: str, looks: Sequence[Look], written: float) -> None:
-        """Write down, of a round that took too long, what every replica that was late has logged."""
-        for one in looks:
-            if one.found is None and one.equal is not None and one.equal - written <= LIMIT:
-                continue
-            path = self._output / f"edits-{name}-{one.replica}.log"
-            path.write_text(
-                f"{kind}: {one}, written at {written}\n\n{logs(one.replica, time.monotonic() - written + 5)}"
-            )
-            print(f"\n{name}, {kind}: {one}\n{path}", flush=True)
+    def _keep_logs(self, name: str, kind: str, outcome: Outcome, began: float) -> None:
+        ended = (
+            f"{name}, {kind}: ended {time.time() - (time.monotonic() - outcome.ended) - began:.3f} s after its begin"
+        )
+        path = self._output / f"edits-{name}.log"
+        path.write_text("\n".join([ended, *map(str, outcome.looks), logs(began)]))
+        print(f"\n{name}, {kind}: logs in {path}", flush=True)
 
 
-def columns(looks: Sequence[Look], written: float) -> dict[str, str]:
-    """Return the columns that the slowest replica makes known."""
-
-    def slowest(moments: Sequence[float | None]) -> str:
-        known = [moment for moment in moments if moment is not None]
-        return f"{1000 * (max(known) - written):.1f}" if len(known) == len(moments) else ""
-
-    differed = [one.differed for one in looks if one.differed is not None]
-    return {
-        "milliseconds": slowest([one.equal for one in looks]),
-        "served_ms": slowest([one.served for one in looks]),
-        "differed_ms": slowest(differed) if differed else "",
-        "wrong": str(int(any(one.found is not None for one in looks))),
-    }
+def columns(outcome: Outcome) -> dict[str, object]:
+    """Return the columns that an edit makes known; no milliseconds for what was not seen."""
+    times = {"milliseconds": outcome.equal, "served_ms": outcome.served, "differed_ms": outcome.differed}
+    known = {name: "" if value is None else f"{value:.1f}" for name, value in times.items()}
+    return {**known, "wrong": int(outcome.is_wrong), "load": f"{os.getloadavg()[0]:.1f}"}
 
 
 def summarise(rows: Sequence[Row]) -> str:
@@ -170,6 +153,7 @@ def _line(part: str, seed: str, busy: str, rows: Sequence[Row]) -> Sequence[obje
         part,
         seed,
         "yes" if int(busy) else "no",
+        f"{percentile([float(row['load']) for row in rows], 50):.0f}",
         len(rows),
         *(spell(percentile(equal, percent)) for percent in PERCENTILES),
         sum(value > 1000 * LIMIT for value in equal),

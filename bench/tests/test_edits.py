@@ -10,7 +10,7 @@ import pytest
 
 from app.version import source_digest
 from bench.edits import columns, summarise
-from bench.equality import Look
+from bench.equality import Look, Outcome
 from bench.folder_probe import folder_digest
 from tests.live_update.developer import KINDS, Developer
 
@@ -80,18 +80,18 @@ def test_same_seed_gives_same_edits(checkout: Path) -> None:
 
 
 def test_slowest_replica_counts() -> None:
-    looks = [Look("one", 10.1, 10.2, None, None), Look("two", 10.25, 10.5, 12.0, None)]
-    assert columns(looks, 10.0) == {
-        "milliseconds": "250.0",
-        "served_ms": "500.0",
-        "differed_ms": "2000.0",
-        "wrong": "0",
-    }
+    outcome = Outcome(10.0, [Look("one", 10.1, 10.2, None, None), Look("two", 10.25, 10.5, 12.0, None)])
+    assert (outcome.equal, outcome.served, outcome.differed, outcome.is_wrong) == (250, 500, 2000, False)
 
 
 def test_a_replica_that_never_became_equal_is_wrong() -> None:
-    looks = [Look("one", 10.1, 10.2, None, None), Look("two", None, None, None, {"files": "", "answer": None})]
-    found = columns(looks, 10.0)
-    assert (found["milliseconds"], found["served_ms"], found["wrong"]) == ("", "", "1")
-    row = found | {"part": "all-fast", "seed": "1", "busy": "1"}
+    wrong = Look("two", None, None, None, {"files": "", "answer": None})
+    outcome = Outcome(10.0, [Look("one", 10.1, 10.2, None, None), wrong])
+    assert (outcome.equal, outcome.served, outcome.differed, outcome.is_wrong) == (None, None, None, True)
+    row = {
+        "part": "all-fast",
+        "seed": "1",
+        "busy": "1",
+        **{name: str(value) for name, value in columns(outcome).items()},
+    }
     assert "never" in summarise([row])
