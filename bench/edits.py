@@ -48,7 +48,8 @@ code. *Equal*: from the end of the edit until the files of every replica equal t
 replica answers with all values and the code of the checkout as well. *Again different*: rounds in which a file or an
 answer was wrong for a moment after both had been right, as while Tilt unlinks a file and writes the same one; *latest*:
 when that was last seen. *Wrong*: rounds in which a replica was not right after {give_up:.0f} s. The next edit comes 0.2
-to 2.2 s after the last one, while Tilt may still be copying. *Load*: the machine's load average, median. Milliseconds; percentiles are nearest-rank."""
+to 2.2 s after the last one, while Tilt may still be copying. *Load*: the machine's load average, median. Milliseconds;
+percentiles are nearest-rank."""
 
 
 @dataclass(frozen=True)
