@@ -163,6 +163,16 @@ def test_many_changes_at_once(tiny: Project, server: Server, channel: ControlCha
     assert server.text() == "20"
 
 
+def test_changes_that_wait_together_are_one_reload(tiny: Project, server: Server, channel: ControlChannel) -> None:
+    """A sender that tells of many saves one after another does not have each of them imported."""
+    changes = [written(tiny.path(f"part_{number}.py"), f"PART = {number}\n") for number in range(3)]
+    changes.append(written(tiny.path("version.py"), "from tiny.part_2 import PART as VERSION\n"))
+    channel.send(b"".join(apply_line(number, change) for number, change in enumerate(changes)))
+    assert [channel.reply()["outcome"] for _ in changes] == ["reloaded"] * 4
+    assert server.text() == "2"
+    server.until_reloads(1)
+
+
 def test_status(tiny: Project, server: Server, channel: ControlChannel) -> None:
     channel.apply(version(tiny, 1))
     status = channel.ask(op="status")

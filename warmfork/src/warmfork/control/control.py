@@ -79,6 +79,8 @@ class Control:
         self._deliveries: dict[Path, _Delivery] = {}
         # What others have changed and the sender has not been told yet, and since when.
         self._foreign: dict[Path, float] = {}
+        # What has been written and not been told to the reloader yet: files, and who waits to hear of their effect.
+        self._written: list[tuple[set[Path], Callable[[Outcome], None]]] = []
         self._token: str | None = None
         self._streams: set[ControlStream] = set()
         self._listener = _listen(path)
@@ -183,7 +185,18 @@ class Control:
             delivery.content = content
             delivery.remember(digest(content))
         written = sum(before[path] != digest(content) for path, content in contents.items())
-        self._reloader.reload(set(contents), lambda outcome: answer({**vars(outcome), "written": written}))
+        self._written.append((set(contents), lambda outcome: answer({**vars(outcome), "written": written})))
+        # After the requests that are here already: a reload takes much longer than to write their files.
+        self._events.call_later("written", 0.0, self._reload)
+
+    def _reload(self) -> None:
+        written, self._written = self._written, []
+
+        def answer(outcome: Outcome) -> None:
+            for _, take in written:
+                take(outcome)
+
+        self._reloader.reload(set().union(*(paths for paths, _ in written)), answer)
 
     def digests(self, below: object, after: object) -> dict[str, Any]:
         """Return the digests of all files below a folder, in their order by name: a page of them, after a file."""
