@@ -31,25 +31,38 @@ ROUNDS = 300
 LIMIT, GIVE_UP = 1.0, 30.0
 # Seconds from one edit to the next; Tilt copies for longer, so that now and then an earlier save is still under way.
 PAUSE, PAUSE_RANGE = 0.2, 2.0
-COLUMNS = ("run", "part", "seed", "busy", "round", "kind", "milliseconds", "served_ms", "differed_ms", "wrong", "load")
+COLUMNS = (
+    "run",
+    "part",
+    "seed",
+    "busy",
+    "round",
+    "kind",
+    "milliseconds",
+    "served_ms",
+    "differed_ms",
+    "reverted_ms",
+    "wrong",
+    "load",
+)
 
 PERCENTILES = (50, 95, 100)
 HEADER = (
     *("Part", "Seed", "Busy", "Load", "Rounds"),
     *("Equal: p50", "p95", "max", "> 1 s"),
     *("Served: p50", "p95", "max", "> 1 s"),
-    *("Again different", "latest", "Wrong"),
+    *("Again different", "latest", "Again old", "Wrong"),
 )
 
 METHOD = """\
 Each round: an edit, mostly of several modules, in a copy of the checkout in which `make up` runs with two replicas. A
 probe in each pod digests the files of backend/app there, and asks the server for the value of each module and for its
 code. *Equal*: from the end of the edit until the files of every replica equal the checkout's. *Served*: until every
-replica answers with all values and the code of the checkout as well. *Again different*: rounds in which a file or an
-answer was wrong for a moment after both had been right, as while Tilt unlinks a file and writes the same one; *latest*:
-when that was last seen. *Wrong*: rounds in which a replica was not right after {give_up:.0f} s. The next edit comes 0.2
-to 2.2 s after the last one, while Tilt may still be copying. *Load*: the machine's load average, median. Milliseconds;
-percentiles are nearest-rank."""
+replica answers with all values and the code of the checkout as well. *Again different*: rounds in which a file was
+different for a moment after all had been equal, as while Tilt unlinks it and writes it again; *latest*: when that was
+last seen. *Again old*: rounds in which an answer was wrong after it had been right. *Wrong*: rounds in which a replica
+was not right after {give_up:.0f} s. The next edit comes 0.2 to 2.2 s after the last one, while Tilt may still be
+copying. *Load*: the machine's load average, median. Milliseconds; percentiles are nearest-rank."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +132,7 @@ class RandomEdits:
                 self._results.add(keys | columns(outcome))
                 print("never" if outcome.equal is None else spell(outcome.equal), end=" ", flush=True)
                 wrong += outcome.is_wrong
-                if outcome.is_wrong or outcome.equal is None or outcome.equal > 1000 * LIMIT:
+                if outcome.is_wrong or outcome.reverted or outcome.equal is None or outcome.equal > 1000 * LIMIT:
                     self._keep_logs(f"{name}-{number}", kind, outcome, began)
         return wrong
 
@@ -134,7 +147,8 @@ class RandomEdits:
 
 def columns(outcome: Outcome) -> dict[str, object]:
     """Return the columns that an edit makes known; no milliseconds for what was not seen."""
-    times = {"milliseconds": outcome.equal, "served_ms": outcome.served, "differed_ms": outcome.differed}
+    times = {"milliseconds": outcome.equal, "served_ms": outcome.served}
+    times |= {"differed_ms": outcome.differed, "reverted_ms": outcome.reverted}
     known = {name: "" if value is None else f"{value:.1f}" for name, value in times.items()}
     return {**known, "wrong": int(outcome.is_wrong), "load": f"{os.getloadavg()[0]:.1f}"}
 
@@ -149,7 +163,7 @@ def summarise(rows: Sequence[Row]) -> str:
 
 def _line(part: str, seed: str, busy: str, rows: Sequence[Row]) -> Sequence[object]:
     equal, served = ([milliseconds(row[name]) for row in rows] for name in ("milliseconds", "served_ms"))
-    differed = [float(row["differed_ms"]) for row in rows if row["differed_ms"]]
+    differed, reverted = ([float(row[name]) for row in rows if row[name]] for name in ("differed_ms", "reverted_ms"))
     return (
         part,
         seed,
@@ -161,7 +175,8 @@ def _line(part: str, seed: str, busy: str, rows: Sequence[Row]) -> Sequence[obje
         *(spell(percentile(served, percent)) for percent in PERCENTILES),
         sum(value > 1000 * LIMIT for value in served),
         len(differed),
-        spell(max(differed)) if differed else "",
+        spell(max(differed)) if differed else "-",
+        len(reverted),
         sum(int(row["wrong"]) for row in rows),
     )
 

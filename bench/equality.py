@@ -26,7 +26,7 @@ class Look:
     """What was seen of one replica, in seconds of the monotonic clock.
 
     equal, served: when its files, and its answer, were first right; None: not in time.
-    differed: when either was last wrong after both had been right.
+    differed, reverted: when its files, and its answer, were last wrong after they had been right.
     found: what is there in the end, if that is wrong.
     """
 
@@ -34,6 +34,7 @@ class Look:
     equal: float | None
     served: float | None
     differed: float | None
+    reverted: float | None
     found: object
 
 
@@ -56,8 +57,13 @@ class Outcome:
 
     @property
     def differed(self) -> float | None:
-        """Until a replica was last wrong after it had been right; None: none was."""
+        """Until the files of a replica were last wrong after they had been right; None: they never were."""
         return self._slowest([look.differed for look in self.looks if look.differed is not None])
+
+    @property
+    def reverted(self) -> float | None:
+        """Until an answer was last wrong after it had been right; None: none was."""
+        return self._slowest([look.reverted for look in self.looks if look.reverted is not None])
 
     @property
     def is_wrong(self) -> bool:

@@ -2,11 +2,11 @@
 
 Standard library only, for it is handed to the pod's own Python as it is. Arguments: the server's port, the path to ask
 for, the folder. Each line on standard input is a JSON object {"files": "9f86d081884c", "answer": {}, "seconds": 20,
-"watched": 1}. The answer is a line {"equal": 1234.5, "served": 1234.6, "differed": null, "found": {}}: when the
-folder first had that digest and when the server first gave that answer, by the monotonic clock, or null; when either
-was last seen to be otherwise after both had been right, or null; and what is there if that is wrong. It comes when
-both are right after so many watched seconds, or after so many seconds in any case. The first line of all tells the
-clock: {"clock": 1234.5}.
+"watched": 1}. The answer is a line {"equal": 1.5, "served": 1.6, "differed": null, "reverted": null, "found": {}}: when
+the folder first had that digest and when the server first gave that answer, by the monotonic clock, or null; when the
+folder, and when the answer, was last seen to be otherwise after that, or null; and what is there if it is wrong. It
+comes when both are right after so many watched seconds, or after so many seconds in any case. The first line of all
+tells the clock: {"clock": 1.5}.
 """
 
 import hashlib
@@ -50,6 +50,7 @@ class Replica:
         equal: float | None = None
         served: float | None = None
         differed: float | None = None
+        reverted: float | None = None
         while True:
             found_files, now = self._find_files(), time.monotonic()
             if found_files == files:
@@ -62,11 +63,12 @@ class Replica:
             if found_answer == answer:
                 served = served or time.monotonic()
             elif served:
-                differed = time.monotonic()
+                reverted = time.monotonic()
             is_right = found_files == files and found_answer == answer
             if is_late or (is_right and now >= began + watched):
                 found = None if is_right else {"files": found_files, "answer": found_answer}
-                return {"equal": equal, "served": served, "differed": differed, "found": found}
+                times = {"equal": equal, "served": served, "differed": differed, "reverted": reverted}
+                return {**times, "found": found}
             time.sleep(CALM_PAUSE if served else PAUSE)
 
     def _find_files(self) -> str | None:

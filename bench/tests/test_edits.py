@@ -80,14 +80,16 @@ def test_same_seed_gives_same_edits(checkout: Path) -> None:
 
 
 def test_slowest_replica_counts() -> None:
-    outcome = Outcome(10.0, [Look("one", 10.1, 10.2, None, None), Look("two", 10.25, 10.5, 12.0, None)])
-    assert (outcome.equal, outcome.served, outcome.differed, outcome.is_wrong) == (250, 500, 2000, False)
+    outcome = Outcome(10.0, [Look("one", 10.1, 10.2, None, None, None), Look("two", 10.25, 10.5, 12.0, 11.0, None)])
+    assert (outcome.equal, outcome.served, outcome.differed, outcome.reverted) == (250, 500, 2000, 1000)
+    assert not outcome.is_wrong
 
 
 def test_a_replica_that_never_became_equal_is_wrong() -> None:
-    wrong = Look("two", None, None, None, {"files": "", "answer": None})
-    outcome = Outcome(10.0, [Look("one", 10.1, 10.2, None, None), wrong])
-    assert (outcome.equal, outcome.served, outcome.differed, outcome.is_wrong) == (None, None, None, True)
+    wrong = Look("two", None, None, None, None, {"files": "", "answer": None})
+    outcome = Outcome(10.0, [Look("one", 10.1, 10.2, None, None, None), wrong])
+    assert (outcome.equal, outcome.served, outcome.differed, outcome.reverted) == (None, None, None, None)
+    assert outcome.is_wrong
     row = {
         "part": "all-fast",
         "seed": "1",

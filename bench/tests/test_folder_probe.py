@@ -34,17 +34,18 @@ def test_tells_when_files_and_answer_became_right(tmp_path: Path) -> None:
         result = probe.result()
     assert files_written < result["equal"] < result["served"]
     assert code_changed < result["served"] < time.monotonic()
-    assert (result["differed"], result["found"]) == (None, None)
+    assert (result["differed"], result["reverted"], result["found"]) == (None, None, None)
 
 
 def test_tells_what_is_wrong_in_the_end(tmp_path: Path) -> None:
     with serving(lambda: "old") as replica, observer(replica, tmp_path) as probe:
         probe.order(0.1, files="other", answer=answer(replica, "new"), watched=0)
         found = {"files": folder_digest(str(tmp_path)), "answer": answer(replica, "old")}
-        assert probe.result() == {"equal": None, "served": None, "differed": None, "found": found}
+        never = dict.fromkeys(("equal", "served", "differed", "reverted"))
+        assert probe.result() == {**never, "found": found}
 
 
-def test_tells_that_it_differed_again(tmp_path: Path) -> None:
+def test_tells_that_the_answer_was_old_again(tmp_path: Path) -> None:
     """The answer is lost for as long as the probe needs to see it, and comes back."""
     seen = threading.Event()
     codes = ["new", "old"]
@@ -58,7 +59,8 @@ def test_tells_that_it_differed_again(tmp_path: Path) -> None:
         probe.order(30, files=folder_digest(str(tmp_path)), answer=answer(replica, "new"), watched=0.5)
         result = probe.result()
     assert seen.is_set()
-    assert result["served"] < result["differed"]
+    assert result["served"] < result["reverted"]
+    assert result["differed"] is None
     assert result["found"] is None
 
 
