@@ -230,7 +230,7 @@ def test_module_that_asks_a_program(project: Project, serve: Serve) -> None:
     project.replace("version.py", "import module", "import asking, module")
     server = serve(project)
     assert server.text() == "first"
-    assert server.reports("tiny.asking asks another program or a database when it is imported")
+    assert server.reports(r"asks other programs \(in tiny.asking\) when it is imported")
     for text in ("second", "third"):
         server.until_standby()
         (project.directory / "answer.txt").write_text(text)

@@ -156,9 +156,9 @@ class Child:
         if not executed.is_known or exclusive:
             return {}
         if asking := sorted(self.importer.record.asking):
-            return {"unfit": f"{asking[0]} asks another program or a database when it is imported"}
+            return {"unfit": f"asks other programs (in {asking[0]})"}
         if found := self._without_leaving(lambda: obstacle(opened)):
-            return {"unfit": f"{self.settings.app} opens {found} when it is imported"}
+            return {"unfit": f"opens {found}"}
         template = Template(self.importer, executed, lambda: self._without_leaving(os.fork))
         if pid := template.leave(self.channel):
             self._intermediate = pid
