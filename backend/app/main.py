@@ -20,11 +20,11 @@ from app.version import source_digest
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application; settings that are not given are read when it starts."""
-    # Taken now and not when asked, because the files may change under a running process.
-    code = source_digest(Path(__file__).parent)
-
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        # Taken when it starts: not when asked, for the files may change under a running process; not when it is
+        # imported, for a reloader may copy a process that has imported an older text of them.
+        code = source_digest(Path(__file__).parent)
         state = app.state
         state.settings = settings or load_settings()
         configure_logs(state.settings.log_format)
