@@ -145,12 +145,13 @@ def test_pods_tell_their_versions(page: Page) -> None:
     expect(backend.locator("td[data-label=Serves] code")).to_have_count(2)
 
 
-def test_unexpected_rebuild_names_its_file(loop: Loop, edits: Edits, page: Page) -> None:
+def test_unexpected_rebuild_names_its_file(loop: Loop, page: Page) -> None:
     page.goto(f"{ADDRESS}?view=loop")
     # In the image's context, covered by no sync(), and nothing that an image is made from.
     notes = "warmfork/src/warmfork/notes.txt"
     with loop.build("backend"):
-        edits.write(notes, "nothing\n")
+        # It is in nobody's way, and to take it back would be another build.
+        (loop.checkout / notes).write_text("nothing\n")
     expect(entry(page, notes)).to_contain_text(f"Unexpected rebuild, caused by {notes}. {notes}: no sync() covers it")
 
 
