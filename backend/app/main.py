@@ -20,6 +20,7 @@ from app.version import source_digest
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """Build the application; settings that are not given are read when it starts."""
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         # Taken when it starts: not when asked, for the files may change under a running process; not when it is

@@ -123,7 +123,13 @@ class Children:
 
     def reap(self) -> None:
         """Take note of processes that have ended."""
-        self.processes.reap(self._on_end)
+        self.processes.reap(self._identify, self._on_end)
+
+    def _identify(self) -> None:
+        """Learn the ids of processes that others have forked: an end may be noticed before the first message."""
+        for process in self.processes:
+            if not process.pid:
+                self._listen(process)
 
     def _fork(
         self,

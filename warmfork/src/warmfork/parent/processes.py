@@ -164,8 +164,11 @@ class Processes:
         """The one that serves."""
         return self.one(Role.SERVING)
 
-    def reap(self, ended: Callable[[Process, int], None]) -> None:
-        """Forget those that have ended, each with its exit code; also reap orphans, as a container's first process."""
+    def reap(self, identify: Callable[[], None], ended: Callable[[Process, int], None]) -> None:
+        """Forget those that have ended, each with its exit code; also reap orphans, as a container's first process.
+
+        identify: takes in what processes say whose ids are not known yet.
+        """
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -173,9 +176,14 @@ class Processes:
                 return
             if not pid:
                 return
-            if process := next((one for one in self if one.pid == pid), None):
+            if not self._find(pid):
+                identify()
+            if process := self._find(pid):
                 self.discard(process)
                 ended(process, os.waitstatus_to_exitcode(status))
+
+    def _find(self, pid: int) -> Process | None:
+        return next((process for process in self if process.pid == pid), None)
 
 
 def adopt_orphans() -> None:

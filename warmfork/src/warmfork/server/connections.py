@@ -70,12 +70,18 @@ class Movable(asyncio.Protocol):
             if self.cycle is not None:
                 self.transport.close()
             return
+        # The client is not late: its request may be there, unread.
+        if self.timeout_keep_alive_task:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
         self.flow.pause_reading()
         # uvicorn goes around its own flow control when an answer was complete before the request was.
         self.transport.pause_reading()
 
     def resume(self) -> None:
         """Read again."""
+        if self.cycle is not None:
+            self.adopt()
         self.flow.resume_reading()
 
     def give_up(self) -> int | None:
@@ -89,7 +95,7 @@ class Movable(asyncio.Protocol):
         return descriptor
 
     def adopt(self) -> None:
-        """Take over what another process gave up."""
+        """Wait for the next request, as after an answer: on a connection that another process gave up, for example."""
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
 
