@@ -243,3 +243,93 @@ def test_application_that_asks_for_the_loop(tiny: Project, serve: Serve) -> None
         server.until_standby()
         tiny.replace("version.py", f"{number - 1} done", f"{number} done")
         server.until_text(f"{number} done")
+
+
+# What no two processes can have, or must not.
+TAKEN = """
+import atexit
+import os
+import socket
+import subprocess
+from pathlib import Path
+
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagrams.bind(("127.0.0.1", {port}))
+program = subprocess.Popen(["sleep", "60"])
+with open("turn", "x"):
+    atexit.register(Path("turn").unlink)
+"""
+STARTED = """
+import fcntl
+from contextlib import asynccontextmanager
+
+
+@asynccontextmanager
+async def lifespan(_):
+    with open("leader", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            role = "leads"
+        except BlockingIOError:
+            role = "follows"
+        app.router.routes.insert(0, Route("/role", lambda _: PlainTextResponse(f"{VERSION} {role}")))
+        yield
+
+
+app = Starlette(routes=app.routes, lifespan=lifespan)
+"""
+CONFLICT = """
+import atexit
+from pathlib import Path
+
+if Path("turn").exists():
+    raise RuntimeError("it is already running")
+Path("turn").touch()
+atexit.register(Path("turn").unlink)
+"""
+
+
+def is_free(probe: socket.socket, port: int) -> bool:
+    try:
+        probe.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
+def test_address_and_program_are_taken_in_turn(tiny: Project, serve: Serve) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        # Not one that the system gives to whoever asks for any.
+        port = next(port for port in range(20_000 + os.getpid() % 10_000, 32_000) if is_free(probe, port))
+    tiny.append("version.py", TAKEN.format(port=port))
+    server = serve(tiny)
+    assert server.reports("starts the process .*, a server on port")
+    for number in (1, 2):
+        tiny.replace("version.py", f"VERSION = {number - 1}", f"VERSION = {number}")
+        server.until_text(str(number))
+        server.until_one_serves()
+        assert len([one for one in server.processes() if name(one.pid) == "sleep"]) == 1
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    server.await_empty_session()
+    assert not tiny.exists("turn")
+
+
+def test_lock_of_a_lifespan_is_taken_in_turn(tiny: Project, serve: Serve) -> None:
+    """Who comes second does without, and nobody has it in the end."""
+    tiny.append("main.py", STARTED)
+    server = serve(tiny)
+    assert server.reports("holds a lock on a file")
+    for number in (1, 2):
+        tiny.replace("version.py", str(number - 1), str(number))
+        server.until_text(f"{number} leads", "/role")
+
+
+def test_conflict_with_the_process_before(tiny: Project, serve: Serve) -> None:
+    """What it needs cannot be seen, but that it failed because somebody has it."""
+    tiny.append("version.py", CONFLICT)
+    server = serve(tiny)
+    for number in (1, 2):
+        tiny.replace("version.py", f"VERSION = {number - 1}", f"VERSION = {number}")
+        server.until_text(str(number))
+    assert len(server.reports("needs what only one process can have .*already running")) == 1

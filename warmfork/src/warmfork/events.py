@@ -53,7 +53,7 @@ class EventLoop:
         reading, writing = self._wakeup = socket.socketpair()
         reading.setblocking(False)
         writing.setblocking(False)
-        signal.set_wakeup_fd(writing.fileno())
+        self.keep_signals()
         for number in numbers:
             signal.signal(number, lambda *_: None)
 
@@ -62,6 +62,11 @@ class EventLoop:
                 handle(signal.Signals(number))
 
         self.watch(reading.fileno(), act)
+
+    def keep_signals(self) -> None:
+        """Be told of signals again, whatever an import has done."""
+        if self._wakeup:
+            signal.set_wakeup_fd(self._wakeup[1].fileno())
 
     def close(self) -> None:
         """Give up what handle_signals() has opened."""

@@ -1,7 +1,9 @@
 """Why code did not start, in the form that people read it: the error first, then the frames from the innermost out."""
 
+import asyncio
 import traceback
 from dataclasses import asdict, dataclass, replace
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ _MAXIMUM_CHARACTERS = 50_000
 # Frames of these are of no interest to the author of an application.
 _OWN = str(Path(__file__).parent)
 _MACHINERY = ("<frozen ", _OWN, str(Path(uvicorn.__file__).parent))
+_LOOPS = (str(Path(asyncio.__file__).parent), "uvloop/")
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Failure:
             for frame in traceback.extract_tb(error.__traceback__)
             if not frame.filename.startswith(_MACHINERY) and "importlib" not in Path(frame.filename).parts
         ]
+        # It may be the application that goes through the loop, but not all of it does.
+        frames = list(dropwhile(lambda frame: frame.filename.startswith(_LOOPS), frames))
         lines = [summary, *(line.rstrip() for frame in reversed(frames) for line in traceback.format_list([frame]))]
         if error.__cause__ is not None:
             lines += ["caused by", cls.of(error.__cause__).traceback]

@@ -1,8 +1,10 @@
 """What the parent tells the person at the terminal: one line for each thing that happens."""
 
+import os
 import re
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 _SHOWN_FILES = 3
@@ -17,13 +19,20 @@ def log(text: str) -> None:
 
 def write(text: str) -> None:
     """Print to the error stream, whatever it can show; a terminal that is gone is no reason to end."""
-    encoding = sys.stderr.encoding or "utf-8"
-    shown = printable(text).encode(encoding, "backslashreplace").decode(encoding)
     try:
-        sys.stderr.write(f"{shown}\n")
+        encoding = sys.stderr.encoding or "utf-8"
+        sys.stderr.write(f"{printable(text).encode(encoding, 'backslashreplace').decode(encoding)}\n")
         sys.stderr.flush()
-    except OSError:
-        return
+    except Exception:  # noqa: BLE001 - a library may have put anything in its place
+        with suppress(OSError):
+            os.write(2, f"{printable(text)}\n".encode())
+
+
+def flush() -> None:
+    """Let go of what was printed and not passed on yet."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
 
 
 def printable(text: str) -> str:

@@ -3,6 +3,8 @@
 import os
 import threading
 
+from warmfork.parent.processes import reap
+
 
 def lost_by_a_fork() -> list[str]:
     """Return the names of threads that Python has started here and that are not there in a fork.
@@ -18,7 +20,7 @@ def lost_by_a_fork() -> list[str]:
         os.close(writing)
         with os.fdopen(reading, "rb") as found:
             there = set(found.read().decode().split("\0"))
-        os.waitpid(pid, 0)
+        reap(pid)
         return sorted(here - there)
     try:
         os.write(writing, "\0".join(thread.name for thread in threading.enumerate()).encode())

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import importlib
-import logging
 import os
 import signal
 import socket
@@ -14,6 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 from warmfork.activation import Activation
 from warmfork.channel import Channel
+from warmfork.child.ending import end_at_once, end_orderly, forget_inherited
 from warmfork.child.exclusive import Exclusive
 from warmfork.child.executed import Executed
 from warmfork.child.fitness import obstacle
@@ -24,6 +24,7 @@ from warmfork.child.template import Template
 from warmfork.child.title import Title, set_title
 from warmfork.failure import Failure
 from warmfork.memory import read_all
+from warmfork.parent.processes import reap
 from warmfork.server.configuration import configure, load, loop_factory
 from warmfork.server.logs import RoutineFilter
 from warmfork.server.server import Server, StartupError
@@ -35,9 +36,6 @@ from warmfork.snapshot.record import Record
 from warmfork.snapshot.territory import Territory
 
 T = TypeVar("T")
-
-# Seconds that each worker process gets to end.
-_WORKER_TIMEOUT = 1.0
 
 
 @dataclass
@@ -80,7 +78,7 @@ class Child:
             self.channel.send("stale", files=sorted(error.files))
         except BaseException as error:  # noqa: BLE001 - whatever an application does when imported
             self._report(Failure.of(error))
-        _end_process(code)
+        end_at_once(code)
 
     @property
     def _entry(self) -> str:
@@ -92,6 +90,7 @@ class Child:
     def _import_and_serve(self) -> NoReturn:
         set_title(Title.STARTING)
         gc.disable()
+        forget_inherited()
         os.register_at_fork(after_in_child=self._leave_to_server)
         sys.addaudithook(self._on_prompt)
         libraries, exclusive = set(sys.modules), Exclusive()
@@ -113,20 +112,22 @@ class Child:
             except SystemExit as end:
                 raise StartupError(log.failure or Failure.of(end)) from end
             loop.close_unless_held()
-            reads.stop()
+            reads.stop(lambda path: self.channel.send("writes", path=path))
             self._check()
             # What exists by now stays: no collection need look at it, or copy its pages.
             gc.freeze()
-            found = exclusive.found()
+            found, programs = exclusive.found(), exclusive.processes()
             change = self._split(executed, loop.opened_before, found) if executed else {}
 
             def describe() -> dict[str, Any]:
                 if "swapped" in change:
                     return change
                 if self._intermediate:
-                    os.waitpid(self._intermediate, 0)
+                    reap(self._intermediate)
                 record = importer.record.as_json()
-                return {"learned": self._learned(libraries), "record": record, "exclusive": found, **change}
+                held = "" if found else ", ".join(exclusive.held())
+                exclusively = {"exclusive": found, "held": held}
+                return {"learned": self._learned(libraries), "record": record, **exclusively, **change}
 
             self.seeds.stop()
             self.status.code = importer.sources.digest
@@ -145,10 +146,7 @@ class Child:
             with asyncio.Runner(loop_factory=loop.get) as runner:
                 runner.run(server.serve())
                 # Within the loop's life, whose own end would wait for what the application has left running.
-                _end_workers()
-                # Handlers may still hold lines.
-                logging.shutdown()
-                _end_process(0)
+                end_orderly(programs)
 
     def _split(self, executed: Executed, opened: dict[int, str], exclusive: str) -> dict[str, Any]:
         """Leave a template behind, if this process can be forked; in a copy of it, tell which change it serves."""
@@ -190,7 +188,7 @@ class Child:
         set_title(Title.STANDBY)
         message = self.channel.receive(wait=True)
         if message is None:
-            _end_process(0)
+            end_at_once(0)
         set_title(Title.STARTING)
         self.importer.sources.unpack(read_all(message.descriptors[0]))
         self.status.generation = message.fields["generation"]
@@ -234,21 +232,3 @@ class _StaleError(Exception):
     def __init__(self, files: set[str]) -> None:
         super().__init__(", ".join(sorted(files)))
         self.files = files
-
-
-def _end_workers() -> None:
-    """End processes of multiprocessing, which would do it at an orderly exit."""
-    if multiprocessing := sys.modules.get("multiprocessing"):
-        workers = multiprocessing.active_children()
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.join(_WORKER_TIMEOUT)
-            worker.kill()
-
-
-def _end_process(code: int) -> NoReturn:
-    """End at once: an orderly exit would wait for threads that hang, and run what the parent has registered."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

@@ -24,14 +24,21 @@ class Exclusive:
         # Threads that Python does not know of, as of a library for numbers, do no work of their own.
         threads = [thread.name for thread in threading.enumerate() if thread not in self._threads]
         words = [f"the thread {name}" for name in threads]
-        words += [f"the process {pid}" for pid in sorted(set(descendants(os.getpid())) - self._children)]
-        words += [f"a server on {_listening()[key]}" for key in sorted(_listening().keys() - self._listening)]
-        words += ["a lock on a file"] if _locks() - self._locks else []
-        return ", ".join(words)
+        words += [f"the process {pid}" for pid in self.processes()]
+        return ", ".join([*words, *self.held()])
+
+    def processes(self) -> list[int]:
+        """Return the processes that have been started since."""
+        return sorted(set(descendants(os.getpid())) - self._children)
+
+    def held(self) -> list[str]:
+        """Return what has been taken since that no two processes can have, in words."""
+        words = [f"a server on {_listening()[key]}" for key in sorted(_listening().keys() - self._listening)]
+        return [*words, *(["a lock on a file"] if _locks() - self._locks else [])]
 
 
 def _listening() -> dict[str, str]:
-    """Return the addresses of this process's listening sockets, by what identifies the socket."""
+    """Return the addresses that this process has taken, by what identifies the socket."""
     found = {}
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
         with contextlib.suppress(OSError):
@@ -39,20 +46,34 @@ def _listening() -> dict[str, str]:
             if not target.startswith("socket:"):
                 continue
             with socket.socket(fileno=os.dup(int(name))) as copy:
-                if copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                if copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN) or _is_bound(copy):
                     address = copy.getsockname()
                     found[target] = f"port {address[1]}" if isinstance(address, tuple) else str(address)
     return found
 
 
+def _is_bound(one: socket.socket) -> bool:
+    """Tell whether it is a socket for datagrams with an address that somebody has chosen."""
+    if one.type != socket.SOCK_DGRAM or not (address := one.getsockname()):
+        return False
+    with contextlib.suppress(OSError):
+        one.getpeername()
+        # It is connected, as to a server for logs or statistics.
+        return False
+    if not isinstance(address, tuple):
+        return True
+    first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    return address[1] > 0 and not first <= address[1] <= last
+
+
 def _locks() -> set[str]:
-    """Return this process's locks of files, by what identifies the file."""
+    """Return this process's locks of files that nobody else can have meanwhile, by what identifies the file."""
     with contextlib.suppress(OSError):
         found = set()
         for line in Path("/proc/locks").read_text().splitlines():
             # See proc_locks(5); a process that waits has an arrow in its line.
-            _, kind, _, _, pid, file, *_ = line.replace("->", "").split()
-            if kind != "LEASE" and pid == str(os.getpid()):
+            _, kind, _, access, pid, file, *_ = line.replace("->", "").split()
+            if kind != "LEASE" and access == "WRITE" and pid == str(os.getpid()):
                 found.add(file)
         return found
     return set()

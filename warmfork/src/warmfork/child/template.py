@@ -10,12 +10,14 @@ import os
 import socket
 from collections.abc import Callable, Iterable
 
+from warmfork import report
 from warmfork.channel import Channel, Message
 from warmfork.child.executed import Executed
 from warmfork.child.prefault import prefault
 from warmfork.child.swap import RefusalError
 from warmfork.child.title import Title, set_title
 from warmfork.memory import read_all
+from warmfork.parent.processes import reap
 from warmfork.snapshot.loader import Importer
 
 
@@ -40,6 +42,8 @@ class Template:
         mine, theirs = Channel.pair()
         channel.send("template", [theirs.fileno()])
         theirs.close()
+        # What is still to be passed on would be passed on by both.
+        report.flush()
         if pid := self._fork():
             mine.close()
             return pid
@@ -66,7 +70,7 @@ class Template:
                     os._exit(1)
             if pid := self._fork():
                 os.close(copy)
-                os.waitpid(pid, 0)
+                reap(pid)
             elif self._fork():
                 os._exit(0)
             else:

@@ -121,6 +121,11 @@ class Children:
         kept = self.processes.with_role(Role.SERVING, Role.DRAINING)
         return {"processes": [process.as_json() for process in kept], "generation": self._generation}
 
+    def listen(self) -> None:
+        """Take in what all of them have said by now."""
+        for process in self.processes:
+            self._listen(process)
+
     def reap(self) -> None:
         """Take note of processes that have ended."""
         self.processes.reap(self._identify, self._on_end)

@@ -6,6 +6,7 @@ import signal
 import socket
 from dataclasses import dataclass
 
+from warmfork import report
 from warmfork.activation import Activation
 from warmfork.channel import Channel
 from warmfork.child.child import Child
@@ -47,6 +48,8 @@ class Forking:
         mine, theirs = Channel.pair()
         status = Status(generation, serving=failure is None, failure=failure)
         gc.disable()
+        # What is still to be passed on would be passed on by both.
+        report.flush()
         pid = os.fork()
         if not pid:
             mine.close()

@@ -3,6 +3,7 @@
 import gc
 import importlib
 import os
+import signal
 import socket
 import sys
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from warmfork.child.exclusive import Exclusive
 from warmfork.snapshot.loader import Importer
 from warmfork.threads import lost_by_a_fork
 
@@ -28,19 +30,17 @@ def preload(names: Iterable[str], importer: Importer) -> list[Hazard]:
     """Import the modules. What cannot be imported here is left to the application, which may have its reasons."""
     hazards = []
     before = len(sys.modules)
-    state = _State.now()
     for name in names:
         if name in sys.modules:
             continue
         importer.refused.clear()
+        state = _State()
         with suppress(BaseException):
             importlib.import_module(name)
-        now = _State.now()
-        hazards += [Hazard(name, reason) for reason in now.compare(state)]
+        hazards += [Hazard(name, reason) for reason in state.take_back()]
         if importer.refused and name in sys.modules:
             # It goes on without them, in another way than it would in the application.
             hazards.append(Hazard(name, f"wants the application's own {min(importer.refused)}"))
-        state = now
     if len(sys.modules) > before:
         # Objects that no collection touches stay shared with the children.
         gc.collect()
@@ -48,25 +48,55 @@ def preload(names: Iterable[str], importer: Importer) -> list[Hazard]:
     return hazards
 
 
-@dataclass(frozen=True)
 class _State:
-    """What a fork would inherit."""
+    """What a fork would inherit, or this process could not go on with, if an import changed it."""
 
-    threads: tuple[str, ...]
-    connections: frozenset[tuple[str, str]]
+    def __init__(self) -> None:
+        """Take stock."""
+        self._threads = set(lost_by_a_fork())
+        self._connections = set(_connections())
+        self._exclusive = Exclusive()
+        self._signals = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+        self._directory = Path.cwd()
+        self._streams = sys.stdout, sys.stderr
 
-    @classmethod
-    def now(cls) -> "_State":
-        return cls(
-            tuple(lost_by_a_fork()),
-            frozenset(_connections()),
-        )
-
-    def compare(self, before: "_State") -> list[str]:
+    def take_back(self) -> list[str]:
+        """Take back what has been changed since, as far as that is possible; return in words what it was."""
         reasons = []
-        reasons += [f"started the thread {name}" for name in self.threads if name not in before.threads]
-        reasons += [f"opened a connection to {peer}" for _, peer in sorted(self.connections - before.connections)]
-        return reasons
+        reasons += [f"started the thread {name}" for name in lost_by_a_fork() if name not in self._threads]
+        reasons += [f"opened a connection to {peer}" for _, peer in sorted(set(_connections()) - self._connections)]
+        reasons += [f"holds {held}" for held in self._exclusive.held()]
+        if processes := self._exclusive.processes():
+            reasons.append(f"started {len(processes)} process{'es' if len(processes) > 1 else ''}")
+            for pid in processes:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        if (sys.stdout, sys.stderr) != self._streams:
+            sys.stdout, sys.stderr = self._streams
+            reasons.append("prints in its own way")
+        return [*reasons, *self._take_back_signals(), *self._take_back_directory()]
+
+    def _take_back_signals(self) -> list[str]:
+        changed = {number: handler for number, handler in self._signals.items() if signal.getsignal(number) != handler}
+        for number, handler in changed.items():
+            # None stands for a handler that is not Python's, and cannot be set again.
+            if handler is not None:
+                signal.signal(number, handler)
+        blocked = signal.pthread_sigmask(signal.SIG_SETMASK, self._blocked)
+        if blocked == self._blocked and not changed:
+            return []
+        names = sorted(signal.Signals(number).name for number in {*changed, *(blocked ^ self._blocked)})
+        return [f"handles {', '.join(names)} in its own way"]
+
+    def _take_back_directory(self) -> list[str]:
+        try:
+            if Path.cwd() == self._directory:
+                return []
+        except FileNotFoundError:
+            pass
+        os.chdir(self._directory)
+        return ["changes the working directory"]
 
 
 def _connections() -> Iterable[tuple[str, str]]:

@@ -191,6 +191,12 @@ def adopt_orphans() -> None:
     ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
+def reap(pid: int) -> None:
+    """Wait for the end of a child; an application may have told the kernel that nobody wants to know of it."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
 def descendants(pid: int) -> list[int]:
     """Return the processes that a process has started, and theirs; none where the kernel does not tell."""
     found: list[int] = []

@@ -20,7 +20,7 @@ from warmfork.parent.pending import Answer, PendingChange
 from warmfork.parent.policy import Change, Known, Way, decide
 from warmfork.parent.processes import Process, Role, pss
 from warmfork.parent.restart import State
-from warmfork.parent.retry import Retry
+from warmfork.parent.retry import Retry, is_conflict
 from warmfork.settings import Settings
 from warmfork.snapshot.graph import Graph
 from warmfork.snapshot.record import Record
@@ -79,8 +79,10 @@ class Reloader:
         # Libraries that the application imported late.
         self._learned: list[str] = []
         # What the application has started when it was imported; with any of it, it never runs twice at a time.
-        self._exclusive = ""
+        self._exclusive = state.exclusive if state else ""
         self._starts_when_alone = False
+        # Why it did not start beside itself.
+        self._conflict = ""
         self._is_stopping = False
         for fields in state.processes if state else ():
             self._children.take_over(fields)
@@ -92,7 +94,7 @@ class Reloader:
         # Children of a former parent may have ended meanwhile.
         self._children.reap()
         self._handover.hold()
-        self._start()
+        self._import()
 
     def stop(self) -> None:
         """Let all processes end; at once if they were asked before."""
@@ -116,11 +118,16 @@ class Reloader:
     def leave(self) -> dict[str, Any]:
         """Give up all processes but those with requests; return them and what else the next parent is to know."""
         self._handover.resume(self._failure)
-        return {**self._children.leave(), "files": sorted(map(str, self._pending.files))}
+        files = sorted(map(str, self._pending.files))
+        return {**self._children.leave(), "exclusive": self._exclusive, "files": files}
 
     def reap(self) -> None:
         """Take note of processes that have ended."""
         self._children.reap()
+
+    def listen(self) -> None:
+        """Take in what the processes have said by now."""
+        self._children.listen()
 
     def describe(self) -> dict[str, Any]:
         """Return the state of all processes, for JSON."""
@@ -217,6 +224,13 @@ class Reloader:
 
     # --- processes
 
+    def _import(self) -> None:
+        """Import all of the application, in its turn."""
+        if self._exclusive:
+            self._start_when_alone()
+        else:
+            self._start()
+
     def _start(self) -> None:
         """Fork a process that imports all of the application."""
         self._children.kill(Role.STANDBY)
@@ -225,6 +239,7 @@ class Reloader:
     def _start_when_alone(self) -> None:
         """Let what serves end, and fork a process once it has; requests wait meanwhile."""
         self._starts_when_alone = True
+        self._children.kill(Role.STANDBY, Role.TEMPLATE, Role.COPY)
         if serving := self._processes.serving:
             self._handover.drain(serving)
         self._start_if_alone()
@@ -276,6 +291,8 @@ class Reloader:
             if process.role is Role.STARTING and process.change:
                 self._children.withdraw(process)
                 self._refuse(process.change, message.fields["reason"])
+        elif message.event == "writes":
+            self._files.sources.leave(Path(message.fields["path"]))
         elif message.event == "loaded" and process.role is Role.STARTING:
             self._promote(process, message.fields)
         else:
@@ -298,7 +315,7 @@ class Reloader:
         else:
             self._record = Record.from_json(fields["record"])
             self._learned += fields["learned"]
-            self._note_exclusive(fields["exclusive"])
+            self._note_exclusive(fields["exclusive"], fields["held"])
             self._note_unfit(fields.get("unfit", ""))
         self._failure = None
         self._events.cancel("retry")
@@ -313,10 +330,12 @@ class Reloader:
             report.log(f"{self._settings.app} {obstacle} when it is imported, so each change is imported")
         self._unfit = obstacle
 
-    def _note_exclusive(self, found: str) -> None:
-        if found and not self._exclusive:
-            report.log(f"{self._settings.app} starts {found} when it is imported, so it runs in one process at a time")
-        self._exclusive = found
+    def _note_exclusive(self, found: str, held: str) -> None:
+        """Take note of what it has started when it was imported, and holds since its start."""
+        reason = f"starts {found} when it is imported" if found else f"holds {held}" if held else self._conflict
+        if reason and not self._exclusive:
+            report.log(f"{self._settings.app} {reason}, so it runs in one process at a time")
+        self._exclusive = reason
 
     def _report_success(self, process: Process) -> None:
         if self._has_served:
@@ -349,6 +368,12 @@ class Reloader:
     def _fail_and_retry(self, process: Process, code: int) -> None:
         """Do the same for what a process has tried, and try again if that may help."""
         failure = process.failure or _ended(code)
+        serving = self._processes.serving
+        if is_conflict(failure.traceback) and serving and not serving.is_fallback:
+            # Most likely with what serves, as under a server that lets the old process end first it would not be.
+            self._conflict = f"needs what only one process can have ({failure.error})"
+            self._start_when_alone()
+            return
         # Also with the same consequence: what served may have ended meanwhile.
         is_known = self._retry.is_known(failure.error) and self._processes.serving is not None
         self._fail(failure, is_known=is_known)
@@ -368,10 +393,7 @@ class Reloader:
         if self._is_stopping or self._is_importing:
             return
         self._pending.begin_again()
-        if self._exclusive:
-            self._start_when_alone()
-        else:
-            self._start()
+        self._import()
 
     def _on_exit(self, process: Process, code: int) -> None:
         """Take note of the end of a process."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
+from warmfork import report
 from warmfork.memory import memory_file, read_all
 
 _VARIABLE = "WARMFORK_STATE"
@@ -17,7 +18,8 @@ class State:
     """What the new parent needs to go on.
 
     listener: descriptor; names: of further sockets, which lie at the descriptors from 3 on; processes: pid, descriptor
-    of the channel, role and generation of each; skip: libraries not to preload; files: whose change is the reason.
+    of the channel, role and generation of each; skip: libraries not to preload; exclusive: what the application
+    starts and must not have twice; files: whose change is the reason.
     """
 
     listener: int
@@ -25,6 +27,7 @@ class State:
     processes: list[dict[str, Any]]
     generation: int
     skip: list[str]
+    exclusive: str
     files: list[str]
 
     @classmethod
@@ -39,7 +42,6 @@ class State:
         state = memory_file(json.dumps(asdict(self)).encode())
         for descriptor in (state, self.listener, *(process["channel"] for process in self.processes)):
             os.set_inheritable(descriptor, True)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        report.flush()
         arguments = [sys.executable, *sys.orig_argv[1:]]
         os.execve(sys.executable, arguments, {**environment, _VARIABLE: str(state)})  # noqa: S606

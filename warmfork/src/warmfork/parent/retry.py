@@ -1,9 +1,19 @@
 """When what did not start is tried again although no file has changed since."""
 
+import errno
+import os
+
+# What errors say of an address, a file or a lock that another process has.
+_TAKEN = (os.strerror(errno.EADDRINUSE), os.strerror(errno.EAGAIN), "already running", "could not be acquired")
 # Seconds until what failed while it was imported is tried again: another tool may just have been replacing files.
 _SOON = 0.5
 # Seconds until what failed while it started is tried again, doubled from each time to the next: a database may be away.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+
+
+def is_conflict(error: str) -> bool:
+    """Tell whether something did not start because another process has what it needs, by what it has said."""
+    return any(words in error for words in _TAKEN)
 
 
 class Retry:

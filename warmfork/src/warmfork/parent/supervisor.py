@@ -95,6 +95,8 @@ class Supervisor:
         )
         self._had_terminal = _has_terminal()
         self._control: Control | None = None
+        # What the watcher has told and nobody has looked at.
+        self._told: set[Path] = set()
 
     def run(self) -> int:
         """Serve until told to stop; return the exit status."""
@@ -120,7 +122,9 @@ class Supervisor:
 
     def _take_over(self, libraries: Iterable[str]) -> None:
         """Import libraries, and start anew without those that a fork cannot inherit."""
-        if hazards := self._libraries.preload(libraries):
+        hazards = self._libraries.preload(libraries)
+        self._events.keep_signals()
+        if hazards:
             reasons = "; ".join(f"{hazard.module} {hazard.reason}" for hazard in hazards)
             self._restart(f"{reasons}; it will be imported in each child instead", hazards)
 
@@ -154,7 +158,10 @@ class Supervisor:
     def _look(self) -> None:
         """Read what the watcher has to tell."""
         began = time.monotonic()
-        paths = self._files.watcher.read()
+        self._told |= self._files.watcher.read()
+        # A process tells before it writes. What it says may be a reason to look as well, for all that was told.
+        self._reloader.listen()
+        paths, self._told = self._told, set()
         if self._control:
             self._control.put_back(paths, self._files.watcher.is_being_written)
         packages = self._files.packages

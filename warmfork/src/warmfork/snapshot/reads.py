@@ -30,6 +30,7 @@ _ASKING = frozenset(
     }
 )
 _LOADING = frozenset({"ctypes.dlopen", "import"})
+_CHANGING = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.truncate"})
 _EVENTS = frozenset({"open"}) | _LISTING | _ASKING | _LOADING
 # List folders to find modules, which searches.py notes.
 _FINDERS = frozenset({"importlib._bootstrap_external", searches.__name__})
@@ -51,14 +52,19 @@ class Reads:
         self._is_installed = is_installed
         self._reader = reader
         self._written: set[str] = set()
+        # What was read while the application was imported, and has not been written since.
+        self._unwritten: set[str] = set()
+        self._on_write: Callable[[str], object] = bool
         self._is_active = True
         sys.addaudithook(self._on_event)
         os.stat = self._stat
 
-    def stop(self) -> None:
-        """Note nothing more."""
+    def stop(self, on_write: Callable[[str], object]) -> None:
+        """Note nothing more. on_write: is told once of each path that was read and that this process now writes."""
         self._is_active = False
         os.stat = stat
+        self._unwritten = {path for path in self._record.watched if not path.endswith(".py")}
+        self._on_write = on_write
 
     def _stat(self, path: Any, **options: Any) -> os.stat_result:  # noqa: ANN401 - as os.stat takes them
         if self._is_active and not isinstance(path, int) and options.get("dir_fd") is None:
@@ -66,11 +72,25 @@ class Reads:
         return stat(path, **options)
 
     def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in _EVENTS or not self._is_active:
+        if not self._is_active:
+            if event in _CHANGING and self._unwritten:
+                self._note_write(event, arguments)
+            return
+        if event not in _EVENTS:
             return
         if event in _LISTING and sys._getframe(1).f_globals.get("__name__") in _FINDERS:  # noqa: SLF001
             return
         self._quietly(lambda: self._note(event, arguments))
+
+    def _note_write(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and not arguments[2] & _WRITING:
+            return
+        with suppress(OSError, ValueError, TypeError):
+            path = _absolute(arguments[1 if event == "os.rename" else 0])
+            # Where it makes a new file, it changes what a folder lists.
+            for one in self._unwritten & {path, os.path.dirname(path)}:  # noqa: PTH120
+                self._unwritten.discard(one)
+                self._on_write(one)
 
     def _quietly(self, note: Callable[[], None]) -> None:
         # What is read from here on is read by this.

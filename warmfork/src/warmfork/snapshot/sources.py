@@ -24,6 +24,8 @@ from warmfork.snapshot.statements import Statements
 # Seconds; a file that somebody has had open for writing for so long is taken as it is, for a log or a database is
 # never complete.
 _LONGEST_WRITE = 1.0
+# Bytes of a file that is no Python; a larger one, as a trained model, is known by its size and times.
+_LARGEST = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,8 @@ class Sources:
         self._by_name: dict[str, Source] = {}
         # What the application has read while it was imported: files, and the names in folders.
         self._followed: set[Path] = set()
+        # What it writes itself: no reason for a reload.
+        self._written: set[Path] = set()
         self._listings: dict[Path, frozenset[str]] = {}
         self._links: set[Path] = set()
         # Whether a folder belongs to the application, as long as no folder changes.
@@ -110,7 +114,7 @@ class Sources:
         changed = set()
         for name, before in signatures.items():
             path = Path(name)
-            if self._is_excluded(path):
+            if self._is_excluded(path) or path in self._written:
                 continue
             if path.is_dir():
                 self._listings.setdefault(path, names(name))
@@ -120,6 +124,14 @@ class Sources:
             if signature(name) != before:
                 changed.add(path)
         return changed
+
+    def leave(self, path: Path) -> None:
+        """Count no longer as the application's what it has read, for it writes it itself."""
+        self._written.add(path)
+        self._followed.discard(path)
+        self._listings.pop(path, None)
+        if not self.concerns(path):
+            self._put(path, None)
 
     def concerns(self, path: Path) -> bool:
         """Tell whether a change of the file would cause a reload."""
@@ -223,7 +235,10 @@ class Sources:
             self._links.add(path)
         since = self._unfinished.pop(path, time.monotonic())
         try:
-            content = read_as_it_is(path) if time.monotonic() - since > _LONGEST_WRITE else read_whole(path)
+            if path.suffix != ".py" and path.stat().st_size > _LARGEST:
+                content = repr(signature(str(path))).encode()
+            else:
+                content = read_as_it_is(path) if time.monotonic() - since > _LONGEST_WRITE else read_whole(path)
         except BeingWrittenError:
             self._unfinished[path] = since
             return set()

@@ -1,0 +1,133 @@
+"""What an import may do to its process: the reloader outlives it, and serves as if it had not been."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from sample_project import Project
+from warmfork_server import NEW_PROGRAM, Serve
+
+HARM = {
+    "ends": "import os\n\nos._exit(3)\n",
+    "is_killed": "import ctypes\n\nctypes.string_at(0)\n",
+    "hangs": "import time\n\nwhile True:\n    try:\n        time.sleep(60)\n    except BaseException:\n        pass\n",
+}
+# Deaf to signals, elsewhere, and without a voice.
+DEAF = """
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+signal.set_wakeup_fd(-1)
+os.chdir("/")
+sys.stdout = sys.stderr = None
+"""
+
+
+@pytest.mark.core
+def test_library_that_harms_its_process(tiny: Project, tmp_path: Path, serve: Serve) -> None:
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    for name, code in HARM.items():
+        (library / f"{name}.py").write_text(code)
+    server = serve(tiny, python_path=[library])
+    for number, name in enumerate(HARM, start=1):
+        tiny.write("version.py", f"import {name}\n")
+        if name != "hangs":
+            server.until_reported("version.py: not reloaded, the old code serves on")
+        tiny.write("version.py", f"VERSION = {number}\n")
+        server.until_text(str(number))
+
+
+def test_library_that_is_deaf(tiny: Project, tmp_path: Path, serve: Serve) -> None:
+    """The parent imports it last of all, and must not become so."""
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    (library / "deaf.py").write_text(DEAF)
+    tiny.append("version.py", "import os\nimport sys\n\nhere, streams = os.getcwd(), (sys.stdout, sys.stderr)\n"
+                "import deaf\n\nos.chdir(here)\nsys.stdout, sys.stderr = streams\n")  # fmt: skip
+    server = serve(tiny, python_path=[library], prefix=NEW_PROGRAM)
+    server.until_reported("^restarting: deaf .*prints in its own way.*SIGCHLD.*changes the working directory")
+    for number in range(1, 3):
+        tiny.replace("version.py", f"VERSION = {number - 1}", f"VERSION = {number}")
+        server.until_text(str(number))
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+
+
+def test_module_without_streams(tiny: Project, serve: Serve) -> None:
+    tiny.append("version.py", "import sys\n\nsys.stdout.close()\nsys.stdout = sys.stderr = None\n")
+    server = serve(tiny)
+    tiny.replace("version.py", "VERSION = 0", "VERSION = 1")
+    server.until_text("1")
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+
+
+def test_text_that_is_printed_once(tiny: Project, serve: Serve) -> None:
+    """It waits in a buffer, of which each fork has a copy."""
+    tiny.append("version.py", "print(f'import {VERSION};')\n")
+    server = serve(tiny, prefix=NEW_PROGRAM)
+    for number in range(1, 3):
+        server.until_copy()
+        tiny.replace("version.py", f"VERSION = {number - 1}", f"VERSION = {number}")
+        server.until_text(str(number))
+    server.signal(signal.SIGTERM)
+    server.wait()
+    assert [server.log.count(f"import {number};") for number in range(3)] == [1, 1, 1]
+
+
+def test_link_that_leads_to_itself(tiny: Project, serve: Serve) -> None:
+    tiny.path("loop.py").symlink_to("loop.py")
+    server = serve(tiny)
+    tiny.write("version.py", "VERSION = 1\n")
+    server.until_text("1")
+
+
+def test_large_file_that_is_read(tiny: Project, serve: Serve) -> None:
+    """The reloader knows it by its size and times; a model need not fit into its memory."""
+    model = tiny.directory / "model"
+    with model.open("wb") as file:
+        file.truncate(1 << 40)
+    tiny.append("version.py", "VERSION = open('model', 'rb').read(1)[0]\n")
+    server = serve(tiny)
+    assert server.text() == "0"
+    with model.open("r+b") as file:
+        file.write(b"\1")
+    server.until_text("1")
+
+
+STATE = """
+
+def remember(_):
+    Path("state").write_text(str(time.time_ns()))
+    Path("next").write_text("x")
+    Path("next").rename("moved")
+    Path("uploads", str(time.time_ns())).touch()
+    return PlainTextResponse("")
+
+
+app.router.routes.append(Route("/remember", remember))
+"""
+
+
+def test_file_that_the_application_reads_and_writes_itself(tiny: Project, serve: Serve) -> None:
+    for name in ("state", "moved"):
+        (tiny.directory / name).touch()
+    (tiny.directory / "uploads").mkdir()
+    tiny.append(
+        "version.py", "import os\n\nstate = open('state').read(), open('moved').read(), os.listdir('uploads')\n"
+    )
+    tiny.append("main.py", f"\nimport time\n{STATE}")
+    server = serve(tiny)
+    for _ in range(3):
+        server.text("/remember")
+    tiny.write("version.py", "import os\n\nVERSION = len(os.listdir('uploads'))\n")
+    server.until_text("3")
+    assert server.reloaded_files() == ["tiny/version.py"]
