@@ -333,3 +333,13 @@ def test_conflict_with_the_process_before(tiny: Project, serve: Serve) -> None:
         tiny.replace("version.py", f"VERSION = {number - 1}", f"VERSION = {number}")
         server.until_text(str(number))
     assert len(server.reports("needs what only one process can have .*already running")) == 1
+
+
+def test_nothing_is_made_ready_while_the_process_before_ends(tiny: Project, serve: Serve) -> None:
+    """A standby that is forked meanwhile would never end, and what waits until it is alone never begin."""
+    # Longer than the pause after which the next processes are made ready.
+    tiny.append("version.py", CONFLICT + "import time\natexit.register(time.sleep, 0.5)\n")
+    server = serve(tiny)
+    for number in (1, 2):
+        tiny.replace("version.py", f"VERSION = {number - 1}", f"VERSION = {number}")
+        server.until_text(str(number))

@@ -192,7 +192,7 @@ class Reloader:
             standby=self._record.reached_without(standby.deferred) if standby else None,
             missed=frozenset(filter(self._record.has_missed, self._pending.unserved)),
             is_outdated=bool(standby and standby.record.outdated()),
-            is_single=bool(self._exclusive),
+            is_single=bool(self._exclusive) or self._starts_when_alone,
         )
         decision = decide(change, known)
         if decision.way is Way.RESTART:
@@ -239,6 +239,8 @@ class Reloader:
     def _start_when_alone(self) -> None:
         """Let what serves end, and fork a process once it has; requests wait meanwhile."""
         self._starts_when_alone = True
+        # Nothing is made ready meanwhile, which would be there for as long as it is waited for.
+        self._events.cancel("prepare")
         self._children.kill(Role.STANDBY, Role.TEMPLATE, Role.COPY)
         if serving := self._processes.serving:
             self._handover.drain(serving)
@@ -351,6 +353,7 @@ class Reloader:
 
     def _fail(self, failure: Failure, *, is_known: bool = False) -> None:
         """Go on with the old code, or show the failure where there is none; without a word if it is known."""
+        self._starts_when_alone = False
         self._failure = failure = failure.about(tuple(report.name(path) for path in sorted(self._pending.files)))
         self._events.cancel("remark")
         serving = self._processes.serving
