@@ -15,6 +15,10 @@ from control_channel import ControlChannel
 from http_connection import Answer, Connection, request
 from sample_project import Project, Save, atomically, in_place
 from traffic import Traffic
+from warmfork.events import EventLoop
+from warmfork.parent.handover import Handover
+from warmfork.parent.processes import Processes
+from warmfork.settings import Settings
 from warmfork_server import Serve, Server
 
 # Importing this version tells that it has begun, and waits until the test lets it go on.
@@ -312,6 +316,34 @@ def test_old_code_answers_when_the_new_one_takes_long(tiny: Project, serve: Serv
         tiny.touch("import")
         server.until_text("1")
         assert kept.get().text == "1"
+
+
+def test_answers_say_that_they_are_of_old_code(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, "--hold-timeout", "0.1")
+    assert "warmfork-outdated" not in server.get().headers
+    assert server.status()["is_outdated"] is False
+    tiny.write("version.py", BLOCKED)
+    server.until("the new code is being imported", lambda: tiny.exists("importing"))
+    answer = server.get()
+    assert (answer.text, answer.headers["warmfork-outdated"]) == ("0", "newer code is still starting")
+    assert server.status()["is_outdated"] is True
+    assert server.reports("still starting after 0.1 s; the old code answers meanwhile")
+    tiny.touch("import")
+    server.until_text("1")
+    # The file that it has waited for is a change as well.
+    server.until("no newer code is on its way", lambda: "warmfork-outdated" not in server.get().headers)
+    assert server.status()["is_outdated"] is False
+
+
+@pytest.mark.parametrize(
+    ("given", "starts", "seconds"),
+    ((0.5, (30.0,), 0.5), (None, (), 10.0), (None, (4.0,), 10.0), (None, (0.1, 8.0, 0.1), 16.0)),
+)
+def test_time_for_which_requests_wait(given: float | None, starts: tuple[float, ...], seconds: float) -> None:
+    handover = Handover(Processes(), EventLoop(), Settings(app="tiny.main:app", hold_timeout=given))
+    for start in starts:
+        handover.note_start(start)
+    assert handover.hold_timeout == seconds
 
 
 def test_waiting_requests_are_answered_when_the_new_code_fails(tiny: Project, serve: Serve) -> None:

@@ -130,4 +130,5 @@ def test_file_that_the_application_reads_and_writes_itself(tiny: Project, serve:
         server.text("/remember")
     tiny.write("version.py", "import os\n\nVERSION = len(os.listdir('uploads'))\n")
     server.until_text("3")
+    server.until_reloads(1)
     assert server.reloaded_files() == ["tiny/version.py"]

@@ -12,7 +12,7 @@ from warmfork_server import Serve
 def test_fields(tiny: Project, serve: Serve) -> None:
     server = serve(tiny)
     first = server.status()
-    assert first.keys() == {"pid", "generation", "code", "serving", "failure"}
+    assert first.keys() == {"pid", "generation", "code", "serving", "lifespan_seconds", "is_outdated", "failure"}
     assert re.fullmatch("[0-9a-f]{12}", first["code"])
     assert first["serving"] is True
     assert first["failure"] is None
@@ -24,7 +24,8 @@ def test_fields(tiny: Project, serve: Serve) -> None:
     tiny.replace("version.py", "1", "0")
     server.until_text("0")
     third = server.status()
-    assert third == {**first, "pid": third["pid"], "generation": first["generation"] + 2}
+    of_each = {name: third[name] for name in ("pid", "lifespan_seconds")}
+    assert third == {**first, **of_each, "generation": first["generation"] + 2}
     assert len({status["pid"] for status in (first, second, third)}) == 3
 
 
@@ -35,7 +36,7 @@ def test_failure_while_the_old_code_serves(tiny: Project, serve: Serve) -> None:
     server.until("the failure is told", lambda: server.status()["failure"])
     status = server.status()
     failure = status.pop("failure")
-    assert status == {name: before[name] for name in ("pid", "generation", "code", "serving")}
+    assert {**status, "failure": None} == before
     assert failure["files"] == ["tiny/version.py"]
     assert failure["error"] == "NameError: name 'missing' is not defined"
     assert "VERSION = missing" in failure["traceback"]

@@ -62,7 +62,8 @@ def project(tiny: Project) -> Project:
 
 def way(server: Server) -> str:
     """Return how the last change was served, as its line says."""
-    return server.reports("reloaded in")[-1].partition(" ms ")[2].strip("()")
+    lines = server.reports("reloaded in")
+    return re.sub(r"^.* ms \((.+)\).*$", r"\1", lines[-1])
 
 
 @pytest.mark.core
@@ -260,3 +261,26 @@ def test_equals_a_fresh_process() -> None:
     assert run.wrong == []
     assert run.bodies > 50
     assert run.swapped >= 0.95 * run.bodies
+
+
+def test_equal_files_are_told_apart(project: Project, serve: Serve) -> None:
+    """Code objects that do the same are equal, whatever file they are of."""
+    project.write("same.py", MODULE)
+    project.write("version.py", VERSION.replace("module.answer()", "module.answer() + same.answer() + str(same.ran())"))
+    project.replace("version.py", "from tiny import module\n", "from tiny import module, same\n")
+    server = serve(project)
+    server.until_copy()
+    project.replace("module.py", 'return "0"', 'return "1"')
+    server.until_text("100")
+    server.until_reloads(1)
+    assert way(server) == "swapped"
+    server.until_copy()
+    project.replace("same.py", 'return "0"', 'return "2"')
+    server.until_text("120")
+    server.until_reloads(2)
+    assert way(server) == "swapped"
+    server.until_copy()
+    project.replace("same.py", "def ran():\n    return 0", "def ran():\n    return 3")
+    server.until_text("123")
+    server.until_reloads(3)
+    assert way(server).endswith(": ran, which has run, has changed in line 9")

@@ -107,7 +107,7 @@ class Server:
 
     def reloaded_files(self) -> list[str]:
         """Return the files of each reload that ended well, as its report names them."""
-        return [line.partition(": reloaded in ")[0] for line in self.reports(r": reloaded in \d+ ms \(.+\)$")]
+        return [line.partition(": reloaded in ")[0] for line in self.reports(r": reloaded in \d+ ms \(.+\)")]
 
     def connect(self) -> Connection:
         """Open a connection that stays open."""

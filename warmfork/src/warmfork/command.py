@@ -46,6 +46,20 @@ def _own(*names: str, **attributes: Any) -> click.Option:  # noqa: ANN401 - as c
     return click.Option(names, allow_from_autoenv=False, **attributes)
 
 
+class _SecondsOrAuto(click.ParamType[float | None]):
+    """A number of seconds, or None for "auto"."""
+
+    name = "seconds or auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:  # noqa: ANN401 - as click has it
+        if value == "auto":
+            return None
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number of seconds nor auto", param, ctx)
+
+
 _OPTIONS = [
     _own("--listen", multiple=True, metavar="NAME=HOST:PORT",
          help="A further socket, passed to the application as systemd does"),
@@ -57,8 +71,9 @@ _OPTIONS = [
          + ("" if IS_SUPPORTED else "; off, for it needs Python 3.12")),
     _own("--fresh", multiple=True, metavar="MODULE",
          help="Execute this again for each change, though it is the same; turns swapping off"),
-    _own("--hold-timeout", type=float, default=2.0, show_default=True, metavar="SECONDS",
-         help="How long requests wait for new code before the old one answers"),
+    _own("--hold-timeout", type=_SecondsOrAuto(), default="auto", show_default=True, metavar="SECONDS",
+         help="How long requests wait for new code before the old one answers; auto: 10, or twice as long as the last"
+         " starts took"),
     _own("--status-path", metavar="PATH", help="Answer GET on this path with the state of the reloader"),
     _own("--control", type=_PATH, metavar="SOCKET", help="Take changed files over this Unix-domain socket"),
 ]  # fmt: skip

@@ -20,9 +20,9 @@ class SettingsError(Exception):
 class Settings:
     """How to serve and what to watch.
 
-    app: "module:attribute"; reload_dirs: folders with the application's code; hold_timeout: seconds;
-    listen: addresses of further sockets, by name; fresh: modules to execute again for each change; uvicorn:
-    keyword arguments of uvicorn.Config.
+    app: "module:attribute"; reload_dirs: folders with the application's code; hold_timeout: seconds that
+    requests wait for new code, None for what the last starts suggest; listen: addresses of further sockets, by name;
+    fresh: modules to execute again for each change; uvicorn: keyword arguments of uvicorn.Config.
     """
 
     app: str
@@ -41,7 +41,7 @@ class Settings:
     standby: bool = True
     swap: bool = True
     fresh: frozenset[str] = frozenset()
-    hold_timeout: float = 2.0
+    hold_timeout: float | None = None
     status_path: str | None = None
     control: Path | None = None
     uvicorn: Mapping[str, Any] = field(default_factory=dict)

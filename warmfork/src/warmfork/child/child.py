@@ -20,7 +20,8 @@ from warmfork.child.fitness import obstacle
 from warmfork.child.import_loop import ImportLoop
 from warmfork.child.prefault import prefault
 from warmfork.child.seeds import Seeds
-from warmfork.child.template import Template
+from warmfork.child.swap import RefusalError
+from warmfork.child.template import Template, swap_executed
 from warmfork.child.title import Title, set_title
 from warmfork.failure import Failure
 from warmfork.memory import read_all
@@ -106,7 +107,7 @@ class Child:
             try:
                 loop = ImportLoop(loop_factory(config))
                 if self.deferred:
-                    loop.run(self._prepare)
+                    loop.run(lambda: self._prepare(executed))
                 self.activation.announce()
                 loop.run(lambda: load(config, self.failure))
             except SystemExit as end:
@@ -131,13 +132,11 @@ class Child:
 
             self.seeds.stop()
             self.status.code = importer.sources.digest
-            if settings.status_path:
-                config.loaded_app = self.status.answering(settings.status_path, config.loaded_app)
+            config.loaded_app = self.status.answering(settings.status_path, config.loaded_app)
             server = Server(
                 config,
                 channel=self.channel,
                 listener=self.listener,
-                hold_timeout=settings.hold_timeout,
                 status=self.status,
                 log=log,
                 describe=describe,
@@ -176,13 +175,16 @@ class Child:
         finally:
             self._is_application = True
 
-    def _prepare(self) -> None:
+    def _prepare(self, executed: Executed | None) -> None:
         """Import what the next change will not touch, then wait for it."""
         for name in self.preimported:
             importlib.import_module(name)
-        record = self.importer.record
+        importer = self.importer
+        record = importer.record
         spoilt = sorted(self.deferred & record.files.keys())
         self.channel.send("prepared", spoilt=spoilt, record=record.as_json())
+        if executed:
+            executed.find_functions()
         if self.sibling:
             prefault(self.sibling)
         set_title(Title.STANDBY)
@@ -190,10 +192,16 @@ class Child:
         if message is None:
             end_at_once(0)
         set_title(Title.STARTING)
-        self.importer.sources.unpack(read_all(message.descriptors[0]))
+        importer.sources.unpack(read_all(message.descriptors[0]))
         self.status.generation = message.fields["generation"]
         if stale := record.touches(message.fields["files"]):
-            raise _StaleError(stale)
+            # Those that were swapped elsewhere meanwhile can be here as well.
+            try:
+                if not executed or not stale.isdisjoint(record.signatures):
+                    raise _StaleError(stale)
+                swap_executed(importer, executed, stale)
+            except RefusalError as refusal:
+                raise _StaleError(stale) from refusal
 
     def _check(self) -> None:
         """As the last line of defence: a process that was prepared must not serve what is old, whatever the reason."""

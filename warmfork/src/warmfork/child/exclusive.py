@@ -28,8 +28,9 @@ class Exclusive:
         return ", ".join([*words, *self.held()])
 
     def processes(self) -> list[int]:
-        """Return the processes that have been started since."""
-        return sorted(set(descendants(os.getpid())) - self._children)
+        """Return the processes that have been started since, but for those of others that were there before."""
+        others = self._children.union(*map(descendants, self._children))
+        return sorted(set(descendants(os.getpid())) - others)
 
     def held(self) -> list[str]:
         """Return what has been taken since that no two processes can have, in words."""

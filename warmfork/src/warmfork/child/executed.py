@@ -3,7 +3,8 @@
 import gc
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain
 from types import CodeType, FunctionType
 from typing import Any
@@ -25,9 +26,10 @@ class Executed:
         """Begin to watch what is told to execute()."""
         # By the file's path.
         self._modules: dict[str, CodeType] = {}
-        self._ran: set[CodeType] = set()
-        self._looked_at: set[CodeType] = set()
-        self._functions: dict[CodeType, list[FunctionType]] = {}
+        self._ran = Codes()
+        self._looked_at = Codes()
+        # By the identity of their code.
+        self._functions: dict[int, list[FunctionType]] = {}
         # Files of which there are functions that the module's text does not show.
         self._strange: set[str] = set()
         self._is_importing = True
@@ -41,9 +43,7 @@ class Executed:
         """Take note that a module's code is about to be executed."""
         if self._modules.setdefault(file, code) is not code:
             self._strange.add(file)
-        if self._tool is not None:
-            for inner in _tree(code):
-                sys.monitoring.set_local_events(self._tool, inner, sys.monitoring.events.PY_START)
+        self._watch(code)
 
     def stop(self) -> None:
         """Take note that the application is imported."""
@@ -56,14 +56,18 @@ class Executed:
 
     def find_functions(self) -> None:
         """Find all functions made of the application's code, also those that gc has frozen."""
-        codes = {inner for code in self._modules.values() for inner in _tree(code)}
-        functions: defaultdict[CodeType, list[FunctionType]] = defaultdict(list)
+        with self._pause():
+            self._find_functions()
+
+    def _find_functions(self) -> None:
+        codes = Codes(inner for code in self._modules.values() for inner in _tree(code))
+        functions: defaultdict[int, list[FunctionType]] = defaultdict(list)
         gc.unfreeze()
         for one in gc.get_objects():
             if type(one) is FunctionType:
                 code = one.__code__
                 if code in codes:
-                    functions[code].append(one)
+                    functions[id(code)].append(one)
                 elif code.co_filename in self._modules:
                     self._strange.add(code.co_filename)
         gc.freeze()
@@ -74,10 +78,15 @@ class Executed:
 
         changed: the newer code by the file's path; None where it does not compile.
         """
-        plans = [self._plan(file, new) for file, new in changed.items()]
-        for pair in chain.from_iterable(plans):
-            self._replace(pair)
-        self._modules |= {file: new for file, new in changed.items() if new}
+        with self._pause():
+            plans = [self._plan(file, new) for file, new in changed.items()]
+            for pair in chain.from_iterable(plans):
+                self._replace(pair)
+        new_modules = {file: new for file, new in changed.items() if new}
+        self._modules |= new_modules
+        if self._is_importing:
+            for new in new_modules.values():
+                self._watch(new)
 
     def _plan(self, file: str, new: CodeType | None) -> list[Pair]:
         if new is None:
@@ -94,17 +103,17 @@ class Executed:
 
     def _is_held(self, pair: Pair) -> bool:
         """Tell whether something beside functions and the code around it holds the code, such as a generator."""
-        functions = self._functions.get(pair.old, ())
+        functions = self._functions.get(id(pair.old), ())
         # The code around it, the pair, the argument, and what is noted here.
-        known = 3 + len(functions) + bool(functions) + (pair.old in self._ran)
+        known = 3 + len(functions) + (pair.old in self._ran)
         return sys.getrefcount(pair.old) > known
 
     def _replace(self, pair: Pair) -> None:
-        functions = self._functions.pop(pair.old, [])
+        functions = self._functions.pop(id(pair.old), [])
         for function in functions:
             function.__code__ = pair.new
         if functions:
-            self._functions[pair.new] = functions
+            self._functions[id(pair.new)] = functions
         for known in (self._ran, self._looked_at):
             if pair.old in known:
                 known.discard(pair.old)
@@ -121,12 +130,42 @@ class Executed:
         reader = sys._getframe(1)  # noqa: SLF001
         if reader.f_globals.get("__name__") in _READERS and reader.f_code.co_name != _READS_BODY:
             return
-        # What is asked for from here on is asked for by this.
-        self._is_importing = False
-        try:
+        with self._pause():
             self._looked_at.add(arguments[0].__code__)
+
+    def _watch(self, code: CodeType) -> None:
+        if self._tool is not None:
+            for inner in _tree(code):
+                sys.monitoring.set_local_events(self._tool, inner, sys.monitoring.events.PY_START)
+
+    @contextmanager
+    def _pause(self) -> Iterator[None]:
+        """Take no note of what this looks into itself."""
+        was_importing, self._is_importing = self._is_importing, False
+        try:
+            yield
         finally:
-            self._is_importing = True
+            self._is_importing = was_importing
+
+
+class Codes:
+    """A set of code objects. Of two that are equal, as those of equal files are, it knows which one is in it."""
+
+    def __init__(self, codes: Iterable[CodeType] = ()) -> None:
+        """Begin with some."""
+        self._codes = {id(code): code for code in codes}
+
+    def __contains__(self, code: object) -> bool:
+        """Whether this very object is in it."""
+        return id(code) in self._codes
+
+    def add(self, code: CodeType) -> None:
+        """Put one in."""
+        self._codes[id(code)] = code
+
+    def discard(self, code: CodeType) -> None:
+        """Take one out, if it is in."""
+        self._codes.pop(id(code), None)
 
 
 def _free_tool() -> int | None:

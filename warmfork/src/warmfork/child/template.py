@@ -106,9 +106,16 @@ class Template:
                 raise RefusalError("it is new")
             if sources.find(file) is None:
                 raise RefusalError("it is gone")
-        executed = {file: source for file in before if file in record.digests and (source := sources.find(file))}
-        self._executed.swap({file: source.code for file, source in executed.items()})
-        for file, source in executed.items():
+        swap_executed(self._importer, self._executed, before)
+
+
+def swap_executed(importer: Importer, executed: Executed, files: Iterable[str]) -> None:
+    """Let functions of these files, as far as they were executed, do what the snapshot says. Raises RefusalError."""
+    record = importer.record
+    sources = {file: importer.sources.find(file) for file in files if file in record.digests}
+    executed.swap({file: source.code if source else None for file, source in sources.items()})
+    for file, source in sources.items():
+        if source:
             record.digests[file] = source.digest.hex()
             linecache.cache.pop(file, None)
 

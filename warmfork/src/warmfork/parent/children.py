@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,12 @@ class Children:
         """Remember for all processes that wait what has changed since they were forked."""
         for process in self.processes.with_role(Role.STANDBY, Role.TEMPLATE, Role.COPY):
             process.stale |= files
+            process.swapped -= set(map(str, files))
+
+    def note_swapped(self, files: Iterable[str]) -> None:
+        """Remember for those that stand by that they need not be replaced for these."""
+        for process in self.processes.with_role(Role.STANDBY):
+            process.swapped |= set(files)
 
     def choose_template(self, serving: Process) -> None:
         """From now on copy what the process that now serves has left behind; it may be a copy itself."""

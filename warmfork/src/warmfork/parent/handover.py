@@ -1,5 +1,7 @@
 """Hands requests over from one process to the next: none fails, none is answered by older code than one before."""
 
+from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from warmfork import report
@@ -7,28 +9,47 @@ from warmfork.channel import MAXIMUM_DESCRIPTORS, Message, close_all
 from warmfork.events import EventLoop
 from warmfork.failure import Failure
 from warmfork.parent.processes import Process, Processes, Role
+from warmfork.settings import Settings
 
 # Seconds beyond its graceful time in which a process that drains must have ended.
 _PATIENCE = 2.0
 # Processes that may drain at a time; of more, the oldest is ended.
 _MOST_DRAINING = 4
+# Seconds that requests wait for new code at least, unless told otherwise: most applications start within them.
+_LEAST_HOLD = 10.0
+# They wait for so many times the longest of so many last starts.
+_TIMES_START, _STARTS = 2.0, 5
 
 
 class Handover:
     """Tells the processes when to hold requests back, to serve and to leave."""
 
-    def __init__(self, processes: Processes, events: EventLoop, graceful_timeout: float) -> None:
-        """graceful_timeout: seconds that a request under way may take when its process is to end."""
+    def __init__(self, processes: Processes, events: EventLoop, settings: Settings) -> None:
+        """Nothing is held yet."""
         self._processes = processes
         self._events = events
-        self._graceful_timeout = graceful_timeout
+        self._graceful_timeout = settings.graceful_timeout
+        self._given_timeout = settings.hold_timeout
+        self._starts: deque[float] = deque(maxlen=_STARTS)
+        self._when_alone: Callable[[], None] | None = None
         # Kept connections that wait for a process that serves.
         self._idle: list[int] = []
+
+    @property
+    def hold_timeout(self) -> float:
+        """Seconds that requests wait for new code before the old one answers."""
+        if self._given_timeout is not None:
+            return self._given_timeout
+        return max(_LEAST_HOLD, _TIMES_START * max(self._starts, default=0))
+
+    def note_start(self, seconds: float) -> None:
+        """Take note of how long it took until new code was served."""
+        self._starts.append(seconds)
 
     def hold(self) -> None:
         """Let requests wait, so that none is answered by old code once another has seen the new."""
         if serving := self._processes.serving:
-            serving.channel.send("hold")
+            serving.channel.send("hold", seconds=self.hold_timeout)
 
     def resume(self, failure: Failure | None) -> None:
         """Let the requests go on that wait for a change. failure: why it came to nothing."""
@@ -57,6 +78,30 @@ class Handover:
         for oldest in self._processes.with_role(Role.DRAINING)[:-_MOST_DRAINING]:
             if not oldest.is_prompting:
                 oldest.kill()
+
+    def make_alone(self, then: Callable[[], None]) -> None:
+        """Let all processes end, and do this once none is left; requests wait meanwhile."""
+        self._when_alone = then
+        for process in self._processes.with_role(Role.STANDBY, Role.TEMPLATE, Role.COPY):
+            process.kill()
+        if serving := self._processes.serving:
+            self.drain(serving)
+        self.on_exit()
+
+    @property
+    def is_making_alone(self) -> bool:
+        """Whether it waits for all processes to end."""
+        return self._when_alone is not None
+
+    def give_up_alone(self) -> None:
+        """Wait no longer for all processes to end."""
+        self._when_alone = None
+
+    def on_exit(self) -> None:
+        """Take note that a process may have ended."""
+        if self._when_alone and not self._processes:
+            then, self._when_alone = self._when_alone, None
+            then()
 
     def stop(self) -> None:
         """Let all processes end."""

@@ -31,9 +31,14 @@ class PendingChange:
         return report.files(self.files) or self._app
 
     @property
-    def milliseconds(self) -> int:
+    def seconds(self) -> float:
         """Time since the change began."""
-        return round(1_000 * (time.monotonic() - self.began))
+        return time.monotonic() - self.began
+
+    @property
+    def milliseconds(self) -> int:
+        """The same, for a line."""
+        return round(1_000 * self.seconds)
 
     def add(self, files: set[Path], began: float, answer: Answer | None) -> None:
         """Let a newer change supersede it, which is about its files as well."""
@@ -48,7 +53,12 @@ class PendingChange:
         """Let one more hear of its effect."""
         self._answers.append(answer)
 
-    def succeed(self) -> None:
+    def succeed(self, how: str) -> None:
+        """Tell everybody that its files are served. how: as the line is to end."""
+        report.log(f"{self}: reloaded in {self.milliseconds} ms {how}")
+        self.settle()
+
+    def settle(self) -> None:
         """Take note that its files are served."""
         self.files.clear()
         self.unserved.clear()

@@ -1,5 +1,6 @@
 """What a change of files asks for: one function, which knows nothing of processes and files."""
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
@@ -40,16 +41,26 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Standby:
+    """A process that stands by.
+
+    reached: files that it has executed or read, or will have when it is ready; is_outdated: a file whose size or time
+    it has asked for is another by now.
+    """
+
+    reached: AbstractSet[str]
+    is_outdated: bool = False
+
+
+@dataclass(frozen=True)
 class Known:
     """What is known of the application and its processes.
 
     broken: files that do not compile; executed: files that the application last executed; unserved: files
     that have changed since what serves was saved, this change's among them; has_template: whether there is a process
-    that may be copied; refusal: why a copy of it could not take over the change; standby: files that the
-    process standing by has executed or read, or will have when it is ready; None when there is no such process;
-    missed: files that hold a module that was looked for, and was not there or not the one that was taken; is_outdated:
-    a file whose size or time that process has asked for is another by now;
-    is_single: the application must not run twice at a time.
+    that may be copied; refusal: why a copy of it could not take over the change; missed: files that hold a module that
+    was looked for, and was not there or not the one that was taken; is_single: the application must not run twice at a
+    time.
     """
 
     broken: frozenset[str] = frozenset()
@@ -57,18 +68,18 @@ class Known:
     unserved: frozenset[str] = frozenset()
     has_template: bool = False
     refusal: str = ""
-    standby: AbstractSet[str] | None = None
+    standbys: Sequence[Standby] = ()
     missed: AbstractSet[str] = frozenset()
-    is_outdated: bool = False
     is_single: bool = False
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A way, and why in a few words."""
+    """A way, and why in a few words. standby: which of those that stand by is to take over the change."""
 
     way: Way
     reason: str = ""
+    standby: Standby | None = None
 
 
 def decide(change: Change, known: Known) -> Decision:
@@ -94,10 +105,12 @@ def _process(files: frozenset[str], known: Known) -> Decision:
         return Decision(Way.ONE_AT_A_TIME, "the application must not run twice")
     if known.has_template and not known.refusal:
         return Decision(Way.SWAP)
-    if known.standby is None:
+    if not known.standbys:
         return Decision(Way.IMPORT, known.refusal or "no process stands by")
-    if known.standby & files:
+    unconcerned = [standby for standby in known.standbys if standby.reached.isdisjoint(files)]
+    if not unconcerned:
         return Decision(Way.IMPORT, known.refusal or "the process that stands by has executed or read it")
-    if known.is_outdated or known.missed & files:
+    usable = [standby for standby in unconcerned if not standby.is_outdated]
+    if not usable or known.missed & files:
         return Decision(Way.IMPORT, known.refusal or "the process that stands by has looked for it")
-    return Decision(Way.STANDBY, known.refusal)
+    return Decision(Way.STANDBY, known.refusal, max(usable, key=lambda standby: len(standby.reached)))

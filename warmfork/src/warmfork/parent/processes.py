@@ -54,7 +54,8 @@ class Process:
     """A forked process.
 
     pid: 0 until a process that another one has forked has told its own; deferred: modules that it has not imported,
-    because they wait for the next change; stale: files that changed since it was forked; record: what it had executed
+    because they wait for the next change; stale: files that changed since it was forked; swapped: those of them that
+    others could take over without executing them; record: what it had executed
     and read when it was prepared; outdated: files by which it has found itself to be of no use; is_prompting: a person
     is asked something, as by a debugger; is_fallback: it serves the failure and not the application; is_copy: it was
     forked by a template; template: what it has left behind; change: what a copy is to take over.
@@ -66,6 +67,7 @@ class Process:
     generation: int
     deferred: frozenset[str] = frozenset()
     stale: set[Path] = field(default_factory=set)
+    swapped: set[str] = field(default_factory=set)
     outdated: set[str] = field(default_factory=set)
     record: Record = field(default_factory=Record)
     is_prepared: bool = False

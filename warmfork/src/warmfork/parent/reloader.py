@@ -11,6 +11,7 @@ from warmfork.channel import Message
 from warmfork.control.control import Outcome
 from warmfork.events import EventLoop
 from warmfork.failure import Failure
+from warmfork.parent.application import Application
 from warmfork.parent.children import Children
 from warmfork.parent.files import Files
 from warmfork.parent.forking import Forking
@@ -18,15 +19,16 @@ from warmfork.parent.handover import Handover
 from warmfork.parent.libraries import Libraries
 from warmfork.parent.pending import Answer, PendingChange
 from warmfork.parent.policy import Change, Known, Way, decide
+from warmfork.parent.preparation import Preparation
 from warmfork.parent.processes import Process, Role, pss
 from warmfork.parent.restart import State
 from warmfork.parent.retry import Retry, is_conflict
+from warmfork.parent.starting import Starting
 from warmfork.settings import Settings
-from warmfork.snapshot.graph import Graph
 from warmfork.snapshot.record import Record
 
-# Seconds after a reload in which the processor belongs to the requests that waited for it.
-_REST = 0.15
+# Seconds from which on a lifespan is worth a word.
+_LEAST_LIFESPAN = 0.001
 # A process that ends before it is so many seconds old is not replaced before the next change.
 _MINIMUM_UPTIME = 1.0
 
@@ -54,35 +56,35 @@ class Reloader:
         take_over: imports libraries here as well; restart: replaces this program by another.
         """
         self._settings = settings
-        self._entry = settings.app.partition(":")[0]
         self._address = address
         self._events = events
         self._files = files
         self._libraries = libraries
         self._look = look
-        self._take_over = take_over
         self._restart = restart
         generation = state.generation if state else 0
         self._children = Children(events, forking, generation, on_message=self._on_message, on_exit=self._on_exit)
         self._processes = self._children.processes
-        self._handover = Handover(self._processes, events, settings.graceful_timeout)
+        self._handover = Handover(self._processes, events, settings)
+        self._application = Application(settings.app, state.exclusive if state else "")
         self._pending = PendingChange(settings.app, map(Path, state.files) if state else (), began=time.monotonic())
+        self._preparation = Preparation(
+            settings, events, children=self._children, application=self._application, files=files, take_over=take_over
+        )
+        self._starting = Starting(
+            events,
+            children=self._children,
+            handover=self._handover,
+            preparation=self._preparation,
+            application=self._application,
+            files=files,
+            pending=self._pending,
+        )
         self._retry = Retry()
         self._failure: Failure | None = None
         self._has_served = bool(state and state.processes)
-        # What the serving process has executed and read, and its modules that the last change has touched.
-        self._record = Record()
-        self._edited: set[str] = set()
-        # Why the last change could not be swapped, and why the application never can.
+        # Why the last change could not be swapped.
         self._refusal = ""
-        self._unfit = ""
-        # Libraries that the application imported late.
-        self._learned: list[str] = []
-        # What the application has started when it was imported; with any of it, it never runs twice at a time.
-        self._exclusive = state.exclusive if state else ""
-        self._starts_when_alone = False
-        # Why it did not start beside itself.
-        self._conflict = ""
         self._is_stopping = False
         for fields in state.processes if state else ():
             self._children.take_over(fields)
@@ -94,7 +96,7 @@ class Reloader:
         # Children of a former parent may have ended meanwhile.
         self._children.reap()
         self._handover.hold()
-        self._import()
+        self._starting.whole()
 
     def stop(self) -> None:
         """Let all processes end; at once if they were asked before."""
@@ -119,7 +121,7 @@ class Reloader:
         """Give up all processes but those with requests; return them and what else the next parent is to know."""
         self._handover.resume(self._failure)
         files = sorted(map(str, self._pending.files))
-        return {**self._children.leave(), "exclusive": self._exclusive, "files": files}
+        return {**self._children.leave(), "exclusive": self._application.exclusive, "files": files}
 
     def reap(self) -> None:
         """Take note of processes that have ended."""
@@ -156,7 +158,7 @@ class Reloader:
         self._pending.add(changed, began, answer)
         self._handover.hold()
         names = frozenset(map(str, changed))
-        self._edited = self._record.modules_of({name for name in names if self._files.sources.find(name)})
+        self._preparation.note_edited(names)
         self.act(
             Change(
                 files=names,
@@ -180,102 +182,39 @@ class Reloader:
 
     def act(self, change: Change) -> None:
         """Do what the policy says."""
-        standby = self._processes.one(Role.STANDBY)
-        find = self._files.sources.find
+        find, record = self._files.sources.find, self._application.record
         errors = {name: source.error for name in change.files if (source := find(name)) and source.error}
+        standbys = self._preparation.standbys
         known = Known(
             broken=frozenset(errors),
-            executed=self._record.digests.keys(),
+            executed=record.digests.keys(),
             unserved=frozenset(self._pending.unserved),
             has_template=self._processes.one(Role.TEMPLATE) is not None,
             refusal=self._refusal,
-            standby=self._record.reached_without(standby.deferred) if standby else None,
-            missed=frozenset(filter(self._record.has_missed, self._pending.unserved)),
-            is_outdated=bool(standby and standby.record.outdated()),
-            is_single=bool(self._exclusive) or self._starts_when_alone,
+            standbys=[known for _, known in standbys],
+            missed=frozenset(filter(record.has_missed, self._pending.unserved)),
+            is_single=bool(self._application.exclusive) or self._handover.is_making_alone,
         )
         decision = decide(change, known)
         if decision.way is Way.RESTART:
             self._restart(decision.reason)
         elif decision.way is Way.FAIL:
-            self._fail(Failure.of(errors[min(errors.keys() & self._record.digests.keys())]))
+            self._fail(Failure.of(errors[min(errors.keys() & record.digests.keys())]))
         elif decision.way is Way.ONE_AT_A_TIME:
-            self._start_when_alone()
+            self._starting.alone()
         elif decision.way is Way.SWAP:
-            self._start_copy(change)
-        elif decision.way is Way.STANDBY and standby and self._children.send_change(standby, self._files.sources):
-            self._expect(standby)
-        elif decision.way is not Way.IGNORE:
-            self._start()
-
-    def _start_copy(self, change: Change) -> None:
-        """Let a copy of the template take over the change, or bring it to the requests in another way."""
-        sources = self._files.sources
-        copy = self._processes.one(Role.COPY) or self._children.copy(sources, is_served=False)
-        if copy and self._children.send_change(copy, sources):
-            copy.change = change
-            self._expect(copy)
-        else:
-            self._refuse(change, "the template has ended")
+            if not self._starting.with_copy(change):
+                self._refuse(change, "the template has ended")
+        elif decision.way is Way.STANDBY:
+            self._starting.with_standby(next(process for process, known in standbys if known is decision.standby))
+        elif decision.way is Way.IMPORT:
+            self._starting.whole()
 
     def _refuse(self, change: Change, reason: str) -> None:
         self._refusal = reason
         self.act(change)
 
     # --- processes
-
-    def _import(self) -> None:
-        """Import all of the application, in its turn."""
-        if self._exclusive:
-            self._start_when_alone()
-        else:
-            self._start()
-
-    def _start(self) -> None:
-        """Fork a process that imports all of the application."""
-        self._children.kill(Role.STANDBY)
-        self._expect(self._children.start(self._record))
-
-    def _start_when_alone(self) -> None:
-        """Let what serves end, and fork a process once it has; requests wait meanwhile."""
-        self._starts_when_alone = True
-        # Nothing is made ready meanwhile, which would be there for as long as it is waited for.
-        self._events.cancel("prepare")
-        self._children.kill(Role.STANDBY, Role.TEMPLATE, Role.COPY)
-        if serving := self._processes.serving:
-            self._handover.drain(serving)
-        self._start_if_alone()
-
-    def _start_if_alone(self) -> None:
-        if self._starts_when_alone and not self._processes:
-            self._starts_when_alone = False
-            self._start()
-
-    def _expect(self, process: Process) -> None:
-        seconds = self._settings.hold_timeout
-
-        def remark() -> None:
-            if process.role is Role.STARTING and self._processes.serving:
-                report.log(f"{self._pending}: still starting after {seconds:g} s; the old code answers meanwhile")
-
-        self._events.call_later("remark", seconds, remark)
-
-    def _prepare(self) -> None:
-        """Make ready for the next change: libraries that the application imported late, and a standby."""
-        if self._processes.one(Role.STARTING):
-            return
-        learned, self._learned = self._learned, []
-        self._take_over(learned)
-        if not self._processes.one(Role.COPY):
-            self._children.copy(self._files.sources, is_served=self._failure is None)
-        if not self._settings.standby or self._exclusive or self._processes.one(Role.STANDBY):
-            return
-        graph = Graph(self._record, self._files.sources)
-        # The entry in any case: it may read what it does not import, such as a digest of all files.
-        edited = self._edited or graph.outermost(self._entry)
-        deferred = graph.waiting({self._entry, *self._settings.fresh, *edited, *self._record.asking})
-        if preimported := tuple(name for name in self._record.files if name not in deferred):
-            self._children.stand_by(preimported, frozenset(deferred), self._record)
 
     def _on_message(self, process: Process, message: Message) -> None:
         if message.event == "failed":
@@ -289,6 +228,8 @@ class Reloader:
             if message.fields["spoilt"] and process.role is Role.STANDBY:
                 # It imports one of the modules that it should not, in a way that no import statement shows.
                 process.kill()
+            elif process.role is Role.STANDBY:
+                self._preparation.on_prepared(process)
         elif message.event == "refused":
             if process.role is Role.STARTING and process.change:
                 self._children.withdraw(process)
@@ -305,57 +246,45 @@ class Reloader:
         self._look()
         if process.role is not Role.STARTING or not self._handover.promote(process):
             return
-        self._events.cancel("remark")
+        self._starting.has_ended()
         if process.is_fallback:
             return
         self._children.choose_template(process)
-        self._report_success(process)
+        self._report_success(process, fields["lifespan"])
         if process.is_copy:
-            executed = self._record.digests.keys() & set(fields["swapped"])
-            find = self._files.sources.find
-            self._record.digests |= {name: source.digest.hex() for name in executed if (source := find(name))}
+            self._application.note_swapped(fields["swapped"], self._files.sources)
+            self._children.note_swapped(fields["swapped"])
         else:
-            self._record = Record.from_json(fields["record"])
-            self._learned += fields["learned"]
-            self._note_exclusive(fields["exclusive"], fields["held"])
-            self._note_unfit(fields.get("unfit", ""))
+            self._application.note_imported(fields, self._pending.seconds)
         self._failure = None
         self._events.cancel("retry")
         self._retry.forget()
-        self._pending.succeed()
-        self._events.call_later("prepare", _REST, self._prepare)
+        self._preparation.soon(was_swapped=process.is_copy)
         if not process.is_copy:
-            self.change(self._files.follow(self._record), time.monotonic())
+            self.change(self._files.follow(self._application.record), time.monotonic())
 
-    def _note_unfit(self, obstacle: str) -> None:
-        if obstacle and not self._unfit:
-            report.log(f"{self._settings.app} {obstacle} when it is imported, so each change is imported")
-        self._unfit = obstacle
-
-    def _note_exclusive(self, found: str, held: str) -> None:
-        """Take note of what it has started when it was imported, and holds since its start."""
-        reason = f"starts {found} when it is imported" if found else f"holds {held}" if held else self._conflict
-        if reason and not self._exclusive:
-            report.log(f"{self._settings.app} {reason}, so it runs in one process at a time")
-        self._exclusive = reason
-
-    def _report_success(self, process: Process) -> None:
+    def _report_success(self, process: Process, lifespan: float) -> None:
+        """Tell everybody that it serves. lifespan: seconds that the application has taken to start."""
+        if not process.is_copy:
+            self._handover.note_start(self._pending.seconds)
+        of_lifespan = f", lifespan {round(1_000 * lifespan)} ms" if lifespan >= _LEAST_LIFESPAN else ""
         if self._has_served:
             way = "swapped" if process.is_copy else "standby" if process.was_standby else "imported"
             how = f"{way}: {self._refusal}" if self._refusal else way
-            report.log(f"{self._pending}: reloaded in {self._pending.milliseconds} ms ({how})")
+            self._pending.succeed(f"({how}){of_lifespan}")
         else:
             self._has_served = True
             started = f"started in {self._pending.milliseconds} ms"
-            report.log(f"serving {self._settings.app} on {self._address} ({started})")
+            report.log(f"serving {self._settings.app} on {self._address} ({started}){of_lifespan}")
+            self._pending.settle()
 
     # --- failures
 
     def _fail(self, failure: Failure, *, is_known: bool = False) -> None:
         """Go on with the old code, or show the failure where there is none; without a word if it is known."""
-        self._starts_when_alone = False
+        self._handover.give_up_alone()
         self._failure = failure = failure.about(tuple(report.name(path) for path in sorted(self._pending.files)))
-        self._events.cancel("remark")
+        self._starting.has_ended()
         serving = self._processes.serving
         goes_on = serving is not None and not serving.is_fallback
         kept = "the old code serves on" if goes_on else f"nothing serves; {self._address} shows why"
@@ -365,8 +294,8 @@ class Reloader:
         self._pending.fail(failure.error)
         self._handover.resume(failure)
         if not goes_on and not is_known:
-            self._expect(self._children.start(self._record, failure))
-        self._events.call_later("prepare", _REST, self._prepare)
+            self._starting.with_failure(failure)
+        self._preparation.soon(is_served=False)
 
     def _fail_and_retry(self, process: Process, code: int) -> None:
         """Do the same for what a process has tried, and try again if that may help."""
@@ -374,8 +303,8 @@ class Reloader:
         serving = self._processes.serving
         if is_conflict(failure.traceback) and serving and not serving.is_fallback:
             # Most likely with what serves, as under a server that lets the old process end first it would not be.
-            self._conflict = f"needs what only one process can have ({failure.error})"
-            self._start_when_alone()
+            self._application.note_conflict(failure.error)
+            self._starting.alone()
             return
         # Also with the same consequence: what served may have ended meanwhile.
         is_known = self._retry.is_known(failure.error) and self._processes.serving is not None
@@ -396,7 +325,7 @@ class Reloader:
         if self._is_stopping or self._is_importing:
             return
         self._pending.begin_again()
-        self._import()
+        self._starting.whole()
 
     def _on_exit(self, process: Process, code: int) -> None:
         """Take note of the end of a process."""
@@ -404,23 +333,25 @@ class Reloader:
         process.become(Role.ENDING)
         if self._is_stopping:
             return
-        self._start_if_alone()
+        self._handover.on_exit()
         if role is Role.STARTING:
             if process.outdated or (process.was_standby and not process.is_prepared) or not process.pid:
                 # What it had imported ahead was not as it should be; that says nothing about the change.
                 if process.outdated:
                     names = report.files([Path(name) for name in process.outdated])
                     report.log(f"the prepared process had an older {names}; importing everything")
-                self._start()
+                self._starting.whole()
             elif not process.is_fallback:
                 self._fail_and_retry(process, code)
-        elif role is Role.SERVING and not self._processes.one(Role.STARTING) and not self._starts_when_alone:
+        elif role is Role.SERVING and not self._processes.one(Role.STARTING) and not self._handover.is_making_alone:
             if process.age < _MINIMUM_UPTIME:
                 self._fail(process.failure or _ended(code))
             else:
                 report.log(f"the serving process ended {report.ending(code)}; starting another")
                 self._pending.began = time.monotonic()
-                self._start()
+                self._starting.whole()
+        elif role is Role.STANDBY or role is Role.ENDING:
+            self._preparation.import_libraries()
 
 
 def _ended(code: int) -> Failure:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -46,16 +47,14 @@ class Server(uvicorn.Server):
         *,
         channel: Channel,
         listener: socket.socket,
-        hold_timeout: float,
         status: Status,
         log: RoutineFilter,
         describe: Callable[[], dict[str, Any]],
     ) -> None:
-        """hold_timeout: seconds; describe: returns what the parent is told once the application has started."""
+        """describe: returns what the parent is told once the application has started."""
         super().__init__(config)
         self._channel = channel
         self._listener = listener
-        self._hold_timeout = hold_timeout
         self._graceful_timeout = config.timeout_graceful_shutdown or 0
         self._status = status
         self._log = log
@@ -79,12 +78,14 @@ class Server(uvicorn.Server):
         """Start the application, and serve when the parent agrees."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._channel.fileno(), self._on_readable)
+        began = time.monotonic()
         await self.lifespan.startup()
+        self._status.lifespan = time.monotonic() - began
         if self.lifespan.should_exit:
             raise StartupError(self._log.failure or Failure("startup failed", "The application gave no reason."))
         self._log.started()
         self._create = connections.protocol(self.config, self.server_state, self.lifespan.state, self._settled)
-        self._channel.send("loaded", **self._describe())
+        self._channel.send("loaded", lifespan=self._status.lifespan, **self._describe())
         await self._begin.wait()
         if self._end.is_set():
             self.should_exit = True
@@ -120,9 +121,10 @@ class Server(uvicorn.Server):
             set_title(Title.SERVING)
             self._begin.set()
         elif message.event == "hold" and not self._leaving:
-            self._hold()
+            self._hold(message.fields["seconds"])
         elif message.event == "resume":
             self._status.failure = Failure(**message.fields) if message.fields else None
+            self._status.is_outdated = False
             self._resume()
         elif message.event == "adopt":
             for descriptor in message.descriptors:
@@ -183,14 +185,19 @@ class Server(uvicorn.Server):
                 # Before its first request is read, which is for newer code if requests are held by now.
                 self._settled(protocol)
 
-    def _hold(self) -> None:
+    def _hold(self, seconds: float) -> None:
         if self._resumption:
             self._resumption.cancel()
-        self._resumption = asyncio.get_running_loop().call_later(self._hold_timeout, self._resume)
+        self._resumption = asyncio.get_running_loop().call_later(seconds, self._go_on)
         if not self._held:
             self._held = True
             self._stop_listening()
             self._settle(self._between_requests())
+
+    def _go_on(self) -> None:
+        """Answer by this code, though newer one is on its way."""
+        self._status.is_outdated = True
+        self._resume()
 
     def _resume(self) -> None:
         if self._resumption:

@@ -1,0 +1,57 @@
+"""What running the application has shown: what it executes and reads, what it starts, and what it cannot share."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from warmfork import report
+from warmfork.snapshot.record import Record
+from warmfork.snapshot.sources import Sources
+
+
+class Application:
+    """What is known of the application since its process last began to serve.
+
+    record: what the serving process has executed and read; exclusive: in words, what it has started when it was
+    imported or holds since its start; with any of it, it never runs twice at a time; started_in: seconds.
+    """
+
+    def __init__(self, name: str, exclusive: str = "") -> None:
+        """name: for lines; exclusive: what a former parent has found."""
+        self.record = Record()
+        self.exclusive = exclusive
+        self.started_in = 0.0
+        self._name = name
+        self._unfit = ""
+        # Why it did not start beside itself.
+        self._conflict = ""
+        # Libraries that it imported late.
+        self._learned: list[str] = []
+
+    def note_swapped(self, files: Iterable[str], sources: Sources) -> None:
+        """Take note that functions do what these files now say, and nothing was executed."""
+        digests = self.record.digests
+        digests |= {name: source.digest.hex() for name in files if name in digests and (source := sources.find(name))}
+
+    def note_imported(self, fields: dict[str, Any], seconds: float) -> None:
+        """Take note of what a process has told that has imported and started the application in so many seconds."""
+        self.started_in = seconds
+        self.record = Record.from_json(fields["record"])
+        self._learned += fields["learned"]
+        found, held = fields["exclusive"], fields["held"]
+        reason = f"starts {found} when it is imported" if found else f"holds {held}" if held else self._conflict
+        if reason and not self.exclusive:
+            report.log(f"{self._name} {reason}, so it runs in one process at a time")
+        self.exclusive = reason
+        unfit = fields.get("unfit", "")
+        if unfit and not self._unfit:
+            report.log(f"{self._name} {unfit} when it is imported, so each change is imported")
+        self._unfit = unfit
+
+    def note_conflict(self, error: str) -> None:
+        """Take note that it did not start beside itself, as it will not at any time."""
+        self._conflict = f"needs what only one process can have ({error})"
+
+    def take_learned(self) -> list[str]:
+        """Return the libraries that it has imported late since this was last asked."""
+        learned, self._learned = self._learned, []
+        return learned

@@ -1,0 +1,160 @@
+"""Makes processes ready for the next change: a copy of the template, and processes that stand by."""
+
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from warmfork.events import EventLoop
+from warmfork.parent.application import Application
+from warmfork.parent.available import has_room
+from warmfork.parent.children import Children
+from warmfork.parent.files import Files
+from warmfork.parent.policy import Standby
+from warmfork.parent.processes import Process, Role
+from warmfork.settings import Settings
+from warmfork.snapshot.graph import Graph
+
+# Seconds after a reload in which the processor belongs to the requests that waited for it.
+_REST = 0.15
+# Seconds without a further change after a swap, which leaves the processes that stand by of use.
+_LEISURE = 1.0
+# Seconds of a start that is worth the memory which processes share that begin after it.
+_SHORT = 2.0
+# Files edited last for which a process each stands by, where there is memory for it.
+_MOST = 2
+
+
+class Preparation:
+    """Decides which processes are to be there when the next change comes, and has them made."""
+
+    def __init__(  # noqa: PLR0913 - what it decides from
+        self,
+        settings: Settings,
+        events: EventLoop,
+        *,
+        children: Children,
+        application: Application,
+        files: Files,
+        take_over: Callable[[Iterable[str]], None],
+    ) -> None:
+        """Nothing is ready, and no file was edited yet. take_over: imports libraries into this process."""
+        self._settings = settings
+        self._entry = settings.app.partition(":")[0]
+        self._events = events
+        self._children = children
+        self._processes = children.processes
+        self._application = application
+        self._files = files
+        self._take_over = take_over
+        # Modules of the application that one file holds, or that have read it, the file edited last at the end.
+        self._edited: deque[frozenset[str]] = deque(maxlen=_MOST)
+        # Whether the processes for the next change have been forked.
+        self._has_forked = False
+
+    def note_edited(self, files: frozenset[str]) -> None:
+        """Take note of files that somebody edits, and may edit again."""
+        modules = frozenset(
+            self._application.record.modules_of({name for name in files if self._files.sources.find(name)})
+        )
+        if modules in self._edited:
+            self._edited.remove(modules)
+        if modules:
+            self._edited.append(modules)
+
+    def soon(self, *, was_swapped: bool = False, is_served: bool = True) -> None:
+        """Make ready what the next change needs, as soon as nobody waits for the processor.
+
+        was_swapped: the last one needed nothing of it; is_served: whether the present state of all files is served.
+        """
+        self._has_forked = False
+        self._events.call_later("copy", _REST, lambda: self._copy(is_served=is_served))
+        self._events.call_later("stand by", _LEISURE if was_swapped else _REST, self._stand_by)
+
+    def cancel(self) -> None:
+        """Make nothing ready for the time being."""
+        for key in ("copy", "stand by"):
+            self._events.cancel(key)
+
+    @property
+    def standbys(self) -> list[tuple[Process, Standby]]:
+        """The processes that stand by, and what there is to know of each."""
+        return [
+            (process, Standby(self._reached(process), is_outdated=bool(process.record.outdated())))
+            for process in self._processes.with_role(Role.STANDBY)
+        ]
+
+    def on_prepared(self, standby: Process) -> None:
+        """Take note that a process stands by, in place of others that do so for the same."""
+        for other in self._processes.with_role(Role.STANDBY):
+            if other is not standby and other.deferred == standby.deferred:
+                other.kill()
+        self.import_libraries()
+
+    def import_libraries(self) -> None:
+        """Import here what the application imported late, once no process is being made ready any more.
+
+        Last, for nothing is noticed meanwhile; and an import that forks can be told from others that do.
+        """
+        processes = self._processes
+        unready = [one for one in processes.with_role(Role.STANDBY) if not one.is_prepared]
+        unready += [one for one in processes.with_role(Role.COPY) if not one.pid]
+        if (
+            unready
+            or not self._has_forked
+            or processes.one(Role.STARTING)
+            or not (learned := self._application.take_learned())
+        ):
+            return
+        before = len(sys.modules)
+        self._take_over(learned)
+        if len(sys.modules) > before and self._application.started_in < _SHORT:
+            # What was forked before shares none of it.
+            self._fork_standbys(self._wanted())
+
+    def _copy(self, *, is_served: bool) -> None:
+        if not self._processes.with_role(Role.STARTING, Role.COPY):
+            self._children.copy(self._files.sources, is_served=is_served)
+
+    def _stand_by(self) -> None:
+        """Let processes stand by for the files edited last."""
+        if not self._processes.one(Role.STARTING):
+            wanted = self._wanted()
+            self._end_standbys_but(wanted)
+            self._fork_standbys(wanted)
+            self._has_forked = True
+            self.import_libraries()
+
+    def _end_standbys_but(self, wanted: list[frozenset[str]]) -> None:
+        """End those that are not wanted; what is there is wanted no longer."""
+        for process in self._processes.with_role(Role.STANDBY):
+            if process.deferred in wanted and self._is_of_use(process):
+                wanted.remove(process.deferred)
+            else:
+                process.kill()
+
+    def _fork_standbys(self, wanted: Iterable[frozenset[str]]) -> None:
+        record = self._application.record
+        for deferred in wanted:
+            if preimported := tuple(name for name in record.files if name not in deferred):
+                self._children.stand_by(preimported, deferred, record)
+
+    def _wanted(self) -> list[frozenset[str]]:
+        """Return the modules that each of the processes is to leave to the change."""
+        if not self._settings.standby or self._application.exclusive:
+            return []
+        record = self._application.record
+        graph = Graph(record, self._files.sources)
+        serving = self._processes.serving
+        most = _MOST if serving and has_room(serving.pid) else 1
+        edited = [*self._edited][-most:] or [frozenset(graph.outermost(self._entry))]
+        # The entry in any case: it may read what it does not import, such as a digest of all files.
+        always = {self._entry, *self._settings.fresh, *record.asking}
+        return [*{frozenset(graph.waiting(always | modules)) for modules in edited}]
+
+    def _is_of_use(self, process: Process) -> bool:
+        """Tell whether a process has executed nothing that has changed since, unless that can be swapped."""
+        changed = set(map(str, process.stale)) - process.swapped
+        return changed.isdisjoint(self._reached(process))
+
+    def _reached(self, process: Process) -> set[str]:
+        return self._application.record.reached_without(process.deferred)

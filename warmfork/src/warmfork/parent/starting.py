@@ -1,0 +1,87 @@
+"""The ways in which a process comes to start the application in its newest state."""
+
+from warmfork import report
+from warmfork.events import EventLoop
+from warmfork.failure import Failure
+from warmfork.parent.application import Application
+from warmfork.parent.children import Children
+from warmfork.parent.files import Files
+from warmfork.parent.handover import Handover
+from warmfork.parent.pending import PendingChange
+from warmfork.parent.policy import Change
+from warmfork.parent.preparation import Preparation
+from warmfork.parent.processes import Process, Role
+
+
+class Starting:
+    """Has processes start the application, and says so when one takes long."""
+
+    def __init__(  # noqa: PLR0913 - the parts that take part
+        self,
+        events: EventLoop,
+        *,
+        children: Children,
+        handover: Handover,
+        preparation: Preparation,
+        application: Application,
+        files: Files,
+        pending: PendingChange,
+    ) -> None:
+        """No process starts yet."""
+        self._events = events
+        self._children = children
+        self._handover = handover
+        self._preparation = preparation
+        self._application = application
+        self._files = files
+        self._pending = pending
+
+    def whole(self) -> None:
+        """Fork a process that imports all of the application; in its turn, if only one may run at a time."""
+        if self._application.exclusive:
+            self.alone()
+        else:
+            self._anew()
+
+    def alone(self) -> None:
+        """Let what serves end, and fork a process that imports all of the application once it has."""
+        # What is made ready meanwhile would be there for as long as it is waited for.
+        self._preparation.cancel()
+        self._handover.make_alone(self._anew)
+
+    def with_failure(self, failure: Failure) -> None:
+        """Fork a process that serves a failure in place of the application."""
+        self._expect(self._children.start(self._application.record, failure))
+
+    def with_copy(self, change: Change) -> bool:
+        """Let a copy of the template take over the change; return False if there is none."""
+        copy = self._children.processes.one(Role.COPY) or self._children.copy(self._files.sources, is_served=False)
+        if copy is None or not self._children.send_change(copy, self._files.sources):
+            return False
+        copy.change = change
+        self._expect(copy)
+        return True
+
+    def with_standby(self, standby: Process) -> None:
+        """Let a process that stands by take over the change, or else one that imports everything."""
+        if self._children.send_change(standby, self._files.sources):
+            self._expect(standby)
+        else:
+            self._anew()
+
+    def has_ended(self) -> None:
+        """Take note that a process starts no longer."""
+        self._events.cancel("remark")
+
+    def _anew(self) -> None:
+        self._children.kill(Role.STANDBY)
+        self._expect(self._children.start(self._application.record))
+
+    def _expect(self, process: Process) -> None:
+        seconds = self._handover.hold_timeout
+
+        def remark() -> None:
+            if process.role is Role.STARTING and self._children.processes.serving:
+                report.log(f"{self._pending}: still starting after {seconds:g} s; the old code answers meanwhile")
+
+        self._events.call_later("remark", seconds, remark)
