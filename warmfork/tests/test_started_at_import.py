@@ -7,12 +7,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from fork_server import SOURCE
-from http_connection import PATIENCE, request
+from http_connection import PATIENCE, Connection, request
 from sample_project import Project
 from traffic import Traffic
 from warmfork_server import Serve, Server
@@ -150,42 +152,80 @@ def test_generators_of_libraries_differ(tiny: Project, tmp_path: Path, serve: Se
     assert len({answer.split()[1] for answer in answers}) == 1
 
 
+@contextmanager
+def at_a_terminal(project: Project, output: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a server whose standard input a person writes to, and end it. It must end well."""
+    command = [sys.executable, "-m", "warmfork", "tiny.main:app", "--port", "0", "--reload-dir", "tiny", *options]
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"}
+    with output.open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=project.directory, env=environment, stdin=subprocess.PIPE, stdout=log, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+    assert process.returncode == 0
+
+
+def served_port(output: Path) -> int:
+    return int(until(output, "serving ").partition("http://127.0.0.1:")[2].split()[0])
+
+
 def test_prompt_is_left_to_the_person_at_it(tiny: Project, tmp_path: Path) -> None:
     """As of pdb: a save must not end the process that is being looked at."""
     tiny.replace("main.py", "str(VERSION))\n\n\nasync def process", "input('name? '))\n\n\nasync def process")
     output = tmp_path / "output"
-    keyboard = subprocess.PIPE
-    command = [sys.executable, "-m", "warmfork", "tiny.main:app", "--port", "0", "--reload-dir", "tiny"]
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1"}
-    with output.open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--timeout-graceful-shutdown", "1"],
-            cwd=tiny.directory,
-            env=environment,
-            stdin=keyboard,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        port = int(until(output, "serving ").partition("http://127.0.0.1:")[2].split()[0])
+    with (
+        at_a_terminal(tiny, output, "--timeout-graceful-shutdown", "1") as process,
+        socket.create_connection(("127.0.0.1", served_port(output)), timeout=PATIENCE) as waiting,
+    ):
+        waiting.sendall(request("/"))
+        until(output, "name? ")
+        tiny.replace("version.py", "0", "1")
+        until(output, "until its prompt is left")
+        assert process.stdin
+        process.stdin.write(b"Ada\n")
+        process.stdin.flush()
+        answer = b""
+        while part := waiting.recv(4096):
+            answer += part
+            if b"Ada" in answer:
+                break
+        assert b"Ada" in answer
+
+
+def test_prompt_that_opens_at_the_end_is_ended(tiny: Project, tmp_path: Path) -> None:
+    """Its process has been replaced by then, and told to end."""
+    tiny.replace(
+        "main.py",
+        "    while not may_go_on():  # noqa: ASYNC110 - it is said from outside\n",
+        "    while not Path('ending').exists():\n",
+    )
+    tiny.replace("main.py", "await asyncio.sleep(0.01)\n    return PlainText", "time.sleep(0.01)\n    return PlainText")
+    tiny.replace("main.py", "(str(VERSION))\n\n\nasync def large", "(input('name? '))\n\n\nasync def large")
+    tiny.replace("main.py", "import os\n", "import os\nimport time\n")
+    output = tmp_path / "output"
+    with at_a_terminal(tiny, output, "--timeout-graceful-shutdown", "1") as process:
+        port = served_port(output)
         with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as waiting:
-            waiting.sendall(request("/"))
-            until(output, "name? ")
+            waiting.sendall(request("/wait"))
+            while not tiny.exists("begun"):
+                time.sleep(0.01)
             tiny.replace("version.py", "0", "1")
-            until(output, "until its prompt is left")
-            assert process.stdin
-            process.stdin.write(b"Ada\n")
-            process.stdin.flush()
-            answer = b""
-            while part := waiting.recv(4096):
-                answer += part
-                if b"Ada" in answer:
-                    break
-            assert b"Ada" in answer
-    finally:
-        process.terminate()
-        process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0
+            until(output, "reloaded")
+            with Connection(port) as connection:
+                serving = Path(f"/proc/{connection.get('/process').json['pid']}")
+            process.terminate()
+            while serving.exists():
+                time.sleep(0.01)
+            tiny.touch("ending")
+            until(output, "name? ")
+            process.wait(PATIENCE)
 
 
 def until(output: Path, text: str) -> str:

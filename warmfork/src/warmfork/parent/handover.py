@@ -34,6 +34,7 @@ class Handover:
         self._when_alone: Callable[[], None] | None = None
         # Kept connections that wait for a process that serves.
         self._idle: list[int] = []
+        self._is_stopping = False
 
     @property
     def hold_timeout(self) -> float:
@@ -104,9 +105,9 @@ class Handover:
             then()
 
     def stop(self) -> None:
-        """Let all processes end."""
+        """Let all processes end, also those with a person at their prompt."""
+        self._is_stopping = True
         for process in self._processes:
-            process.is_prompting = False
             is_serving = process.role in {Role.SERVING, Role.DRAINING}
             if is_serving and process.channel.send("stop"):
                 self.limit(process)
@@ -115,7 +116,7 @@ class Handover:
 
     def limit(self, process: Process) -> None:
         """End a process that does not end by itself in time, unless a person is at its prompt."""
-        if process.is_prompting:
+        if process.is_prompting and not self._is_stopping:
             self._events.cancel(process)
             report.log(f"process {process.pid} runs the old code on until its prompt is left")
             return
@@ -127,7 +128,7 @@ class Handover:
             self._give(message.descriptors)
         elif message.event == "prompting":
             process.is_prompting = bool(message.fields["active"])
-            if process.role is Role.DRAINING:
+            if process.role is Role.DRAINING and not self._is_stopping:
                 self.limit(process)
 
     def _give(self, descriptors: list[int]) -> None:
