@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import stat
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from sample_project import Project
 from traffic import Traffic
 from warmfork.settings import Settings, SettingsError
 from warmfork.sockets import bind
-from warmfork_server import NEW_PROGRAM, Serve, Server, unused_port
+from warmfork_server import NEW_PROGRAM, Serve, Server, sockets, unused_port
 
 # Serves the version on each further socket too, as the systemd protocol hands them over (sd_listen_fds(3)).
 LISTENING = """
@@ -194,3 +195,32 @@ def test_port_that_is_given(tiny: Project, serve: Serve) -> None:
         assert kept.get().text == "0"
         tiny.replace("version.py", "0", "1")
         server.until("the new code answers", lambda: kept.get().text == "1")
+
+
+# Programs as C starts them, which get all that is not closed for them.
+PROGRAM = """
+import subprocess
+
+program = subprocess.Popen(["sleep", "60"], close_fds=False)
+"""
+
+
+@pytest.mark.parametrize("is_restarted", (False, True), ids=("first", "restarted"))
+def test_program_of_the_application_holds_no_socket_of_the_server(
+    is_restarted: bool,
+    tiny: Project,
+    serve: Serve,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        options = ("--fd", str(given.fileno()), "--listen", f"metrics=127.0.0.1:{unused_port()}")
+        port = given.getsockname()[1]
+        server = serve(tiny, *options, port=port, file_descriptors=(given.fileno(),))
+    if is_restarted:
+        before = server.get("/process").json["pid"]
+        server.signal(signal.SIGHUP)
+        server.until("another process serves", lambda: server.get("/process").json["pid"] != before)
+    tiny.append("version.py", PROGRAM + "VERSION = 1\n")
+    server.until_text("1")
+    (program,) = (process.pid for process in server.processes() if process.title == "sleep")
+    assert sockets(program) & sockets(server.pid) == set()
+    assert len(sockets(server.pid)) > 1

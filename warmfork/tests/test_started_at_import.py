@@ -17,7 +17,7 @@ from fork_server import SOURCE
 from http_connection import PATIENCE, Connection, request
 from sample_project import Project
 from traffic import Traffic
-from warmfork_server import Serve, Server
+from warmfork_server import Serve, Server, sockets
 
 # Each process that does the work says so ever again.
 JOB = """
@@ -111,12 +111,6 @@ def test_workers_hold_no_socket_of_the_server(tiny: Project, serve: Serve) -> No
     serving = server.get("/process").json["pid"]
     (worker,) = {process.pid for process in server.processes()} - {server.pid, serving}
     server.until("it has let go", lambda: not sockets(worker) & sockets(server.pid))
-
-
-def sockets(pid: int) -> set[str]:
-    """Return what identifies the process's sockets, but for those of its standard streams."""
-    links = [path for path in Path(f"/proc/{pid}/fd").iterdir() if int(path.name) > 2]
-    return {target for path in links if (target := os.readlink(path)).startswith("socket:")}  # noqa: PTH115
 
 
 def test_program_that_is_started_gets_an_interrupt(tiny: Project, serve: Serve) -> None:

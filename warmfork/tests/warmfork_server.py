@@ -266,3 +266,9 @@ def session(number: int) -> list[Process]:
         except (FileNotFoundError, ProcessLookupError):  # it ended just now
             continue
     return found
+
+
+def sockets(pid: int) -> set[str]:
+    """Return what identifies the process's sockets, but for those of its standard streams."""
+    links = [path for path in Path(f"/proc/{pid}/fd").iterdir() if int(path.name) > 2]
+    return {target for path in links if (target := os.readlink(path)).startswith("socket:")}  # noqa: PTH115

@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +28,17 @@ class Activation:
                 continue
             if _is_open(descriptor) and not _is_reserved(descriptor):
                 raise ActivationError(f"descriptor {descriptor}, which --listen {name} needs, is already open")
-            os.dup2(listening.fileno(), descriptor, inheritable=True)
+            os.dup2(listening.fileno(), descriptor, inheritable=False)
             listening.close()
         return cls(tuple(sockets))
+
+    @classmethod
+    def inherited(cls, names: Iterable[str]) -> "Activation":
+        """Take over those that a former parent has left at their descriptors."""
+        activation = cls(tuple(names))
+        for descriptor in activation.descriptors:
+            os.set_inheritable(descriptor, False)
+        return activation
 
     @property
     def descriptors(self) -> range:

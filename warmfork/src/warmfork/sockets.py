@@ -8,10 +8,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from warmfork.activation import Activation, ActivationError
-from warmfork.parent.restart import State
+from warmfork.parent.restart import State, inherited_socket
 from warmfork.settings import Settings, SettingsError
 
 _BACKLOG = 2048
+_STANDARD_ERROR = 2
 
 
 def bind(settings: Settings, state: State | None) -> tuple[socket.socket, Activation]:
@@ -20,7 +21,7 @@ def bind(settings: Settings, state: State | None) -> tuple[socket.socket, Activa
     Raises SettingsError.
     """
     if state:
-        listener, activation = socket.socket(fileno=state.listener), Activation(tuple(state.names))
+        listener, activation = inherited_socket(state.listener), Activation.inherited(state.names)
     else:
         # First, because their descriptors are fixed.
         activation = _activate(settings)
@@ -70,6 +71,9 @@ def _inherit(descriptor: int, backlog: int) -> socket.socket:
         listening = socket.socket(fileno=os.dup(descriptor))
     except OSError as error:
         raise SettingsError(f"{option} is no socket: {error.strerror}") from None
+    # What comes through standard input stays where programs look for it.
+    if descriptor > _STANDARD_ERROR:
+        os.set_inheritable(descriptor, False)
     with _explained(listening, option, str(listening.getsockname())):
         # Whoever opened it may only have bound it.
         listening.listen(backlog)

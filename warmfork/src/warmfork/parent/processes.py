@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from typing import Any
 from warmfork.channel import Channel
 from warmfork.failure import Failure
 from warmfork.parent.policy import Change
+from warmfork.parent.restart import inherited_socket
 from warmfork.snapshot.record import Record
 
 
@@ -120,7 +120,7 @@ class Process:
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Process":
         """Return what as_json() has described."""
-        channel = Channel(socket.socket(fileno=fields["channel"]))
+        channel = Channel(inherited_socket(fields["channel"]))
         role = Role(fields["role"])
         return cls(fields["pid"], channel, role, fields["generation"], is_fallback=fields["is_fallback"])
 

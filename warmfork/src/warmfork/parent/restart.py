@@ -2,15 +2,23 @@
 
 import json
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
 from warmfork import report
+from warmfork.activation import Activation
 from warmfork.memory import memory_file, read_all
 
 _VARIABLE = "WARMFORK_STATE"
+
+
+def inherited_socket(descriptor: int) -> socket.socket:
+    """Take over a socket from a former parent; no program that the application starts gets it."""
+    os.set_inheritable(descriptor, False)
+    return socket.socket(fileno=descriptor)
 
 
 @dataclass(frozen=True)
@@ -40,7 +48,8 @@ class State:
         """Run the same command again in place of this program. Every descriptor in the state stays open."""
         # Of any size: what a program is started with must not be longer than the kernel allows.
         state = memory_file(json.dumps(asdict(self)).encode())
-        for descriptor in (state, self.listener, *(process["channel"] for process in self.processes)):
+        channels = (process["channel"] for process in self.processes)
+        for descriptor in (state, self.listener, *Activation(tuple(self.names)).descriptors, *channels):
             os.set_inheritable(descriptor, True)
         report.flush()
         arguments = [sys.executable, *sys.orig_argv[1:]]
