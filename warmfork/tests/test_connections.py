@@ -327,7 +327,7 @@ def test_answers_say_that_they_are_of_old_code(tiny: Project, serve: Serve) -> N
     answer = server.get()
     assert (answer.text, answer.headers["warmfork-outdated"]) == ("0", "newer code is still starting")
     assert server.status()["is_outdated"] is True
-    assert server.reports("still starting after 0.1 s; the old code answers meanwhile")
+    server.until_reported("still starting after 0.1 s; the old code answers meanwhile")
     tiny.touch("import")
     server.until_text("1")
     # The file that it has waited for is a change as well.

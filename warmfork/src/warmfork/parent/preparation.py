@@ -48,8 +48,6 @@ class Preparation:
         self._take_over = take_over
         # Modules of the application that one file holds, or that have read it, the file edited last at the end.
         self._edited: deque[frozenset[str]] = deque(maxlen=_MOST)
-        # Whether the processes for the next change have been forked.
-        self._has_forked = False
 
     def note_edited(self, files: frozenset[str]) -> None:
         """Take note of files that somebody edits, and may edit again."""
@@ -66,13 +64,12 @@ class Preparation:
 
         was_swapped: the last one needed nothing of it; is_served: whether the present state of all files is served.
         """
-        self._has_forked = False
         self._events.call_later("copy", _REST, lambda: self._copy(is_served=is_served))
         self._events.call_later("stand by", _LEISURE if was_swapped else _REST, self._stand_by)
 
     def cancel(self) -> None:
         """Make nothing ready for the time being."""
-        for key in ("copy", "stand by"):
+        for key in ("copy", "stand by", "libraries"):
             self._events.cancel(key)
 
     @property
@@ -88,9 +85,8 @@ class Preparation:
         for other in self._processes.with_role(Role.STANDBY):
             if other is not standby and other.deferred == standby.deferred:
                 other.kill()
-        self.import_libraries()
 
-    def import_libraries(self) -> None:
+    def _import_libraries(self) -> None:
         """Import here what the application imported late, once no process is being made ready any more.
 
         Last, for nothing is noticed meanwhile; and an import that forks can be told from others that do.
@@ -98,13 +94,13 @@ class Preparation:
         processes = self._processes
         unready = [one for one in processes.with_role(Role.STANDBY) if not one.is_prepared]
         unready += [one for one in processes.with_role(Role.COPY) if not one.pid]
-        if (
-            unready
-            or not self._has_forked
-            or processes.one(Role.STARTING)
-            or not (learned := self._application.take_learned())
-        ):
+        if processes.one(Role.STARTING):
+            # This is asked for again once it serves.
             return
+        if unready:
+            self._events.call_later("libraries", _REST, self._import_libraries)
+            return
+        learned = self._application.take_learned()
         before = len(sys.modules)
         self._take_over(learned)
         if len(sys.modules) > before and self._application.started_in < _SHORT:
@@ -121,8 +117,7 @@ class Preparation:
             wanted = self._wanted()
             self._end_standbys_but(wanted)
             self._fork_standbys(wanted)
-            self._has_forked = True
-            self.import_libraries()
+            self._events.call_later("libraries", _REST, self._import_libraries)
 
     def _end_standbys_but(self, wanted: list[frozenset[str]]) -> None:
         """End those that are not wanted; what is there is wanted no longer."""

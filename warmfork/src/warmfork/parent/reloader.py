@@ -350,8 +350,6 @@ class Reloader:
                 report.log(f"the serving process ended {report.ending(code)}; starting another")
                 self._pending.began = time.monotonic()
                 self._starting.whole()
-        elif role is Role.STANDBY or role is Role.ENDING:
-            self._preparation.import_libraries()
 
 
 def _ended(code: int) -> Failure:
