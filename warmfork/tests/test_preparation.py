@@ -47,10 +47,21 @@ def project(tiny: Project) -> Project:
     return tiny
 
 
-def until_standbys(server: Server, number: int) -> None:
-    """Return as soon as so many stand by, and no process is on its way to be ready."""
-    server.until(f"{number} processes stand by", lambda: len(server.titled("standby")) == number)
-    server.until("none starts", lambda: not server.titled("starting"))
+def executed(project: Project) -> list[str]:
+    """Return which modules were executed, each with the id of the process."""
+    return (project.directory / "executed").read_text().splitlines()
+
+
+def until_ready(server: Server, project: Project, edited: list[str], older: set[int]) -> None:
+    """Return as soon as a process stands by for each file, and none of the older ones that has executed the last."""
+
+    def is_ready() -> bool:
+        standbys, lines = server.titled("standby"), executed(project)
+        waited_for = [one for one in edited if any(f"{one} {pid}" not in lines for pid in standbys)]
+        outdated = [pid for pid in standbys if pid in older and f"{edited[-1]} {pid}" in lines]
+        return waited_for == edited and not outdated
+
+    server.until("processes stand by for the next edit", is_ready)
 
 
 def ways(server: Server) -> list[str]:
@@ -60,11 +71,14 @@ def ways(server: Server) -> list[str]:
 
 def test_files_edited_last_are_waited_for(project: Project, serve: Serve) -> None:
     server = serve(project, "--no-swap")
-    until_standbys(server, 1)
+    server.until_standby()
+    edited: list[str] = []
     for number, letter in enumerate("xyxyyxx", 1):
+        older = {process.pid for process in server.processes()}
         project.replace(f"{letter}.py", "VALUE = ", "VALUE = 1")
         server.until_reloads(number)
-        until_standbys(server, min(number, 2))
+        edited = [*(one for one in edited if one != letter), letter]
+        until_ready(server, project, edited, older)
     # The first edit of each file, and no other, finds a process that has executed it.
     assert ways(server)[2:] == ["standby"] * 5
     assert server.text() == "11110a 1110a 0a"
@@ -76,20 +90,16 @@ def test_swaps_leave_what_stands_by_of_use(project: Project, serve: Serve) -> No
     project.replace("x.py", "VALUE = 0", "VALUE = 1")
     server.until_reloads(1)
     server.until_copy()
-    until_standbys(server, 1)
-    standby = server.titled("standby")
+    server.until_standby()
     for number, (before, after) in enumerate((("a", "b"), ("b", "c")), 2):
         # What stands by for x has executed y.
         project.replace("y.py", f'return "{before}"', f'return "{after}"')
         server.until_reloads(number)
         server.until_copy()
-    assert set(standby) <= set(server.titled("standby"))
     project.replace("x.py", "VALUE = 1", "VALUE = 2")
     server.until_reloads(4)
     assert server.text() == "2a 0c 0a"
     assert ways(server)[1:] == ["swapped", "swapped", "standby"]
-    executed = [line for line in (project.directory / "executed").read_text().splitlines() if line.startswith("y")]
-    assert f"y {server.titled('serving')[-1]}" in executed
 
 
 def test_lifespan_is_reported_apart(tiny: Project, serve: Serve) -> None:
@@ -114,3 +124,54 @@ app.router.lifespan_context = lifespan
         total, lifespan = map(int, re.findall(r" (\d+) ms", line))
         assert total >= lifespan >= 50
     assert server.status()["lifespan_seconds"] >= 0.05
+
+
+PACKAGE = """
+EARLY = 1
+
+from tiny.package.edited import VALUE
+from tiny.package.other import SEEN
+
+TOTAL = VALUE + SEEN
+"""
+TOTAL = """
+from tiny import package
+
+
+class Version:
+    def __str__(self):
+        return f"{package.TOTAL} {package.other.SEEN}"
+
+
+VERSION = Version()
+"""
+
+
+@pytest.mark.parametrize(
+    ("sees", "first"),
+    (
+        ("2", "other"),
+        # In a fresh process the package has got so far by then.
+        ("__import__('sys').modules['tiny.package'].EARLY", "edited"),
+        ("getattr(__import__('sys').modules['tiny.package'], 'EARLY', 2)", "edited"),
+    ),
+)
+def test_modules_do_not_depend_on_all_that_their_package_does(
+    tiny: Project, serve: Serve, sees: str, first: str
+) -> None:
+    module = MODULE.replace("VALUE = 0", "VALUE = 10")
+    tiny.path("package").mkdir()
+    tiny.write("package/__init__.py", PACKAGE)
+    tiny.write("package/edited.py", module)
+    tiny.write("package/other.py", f"{module}\nSEEN = {sees}\n")
+    tiny.write("version.py", TOTAL)
+    server = serve(tiny)
+    seen = server.text().split()[1]
+    for number in range(1, 5):
+        server.until_copy()
+        tiny.replace("package/edited.py", f"VALUE = {number}0", f"VALUE = {number + 1}0")
+        server.until_text(f"{number + 1}{seen} {seen}")
+        server.until_reloads(number)
+        server.until_standby()
+    serving = server.titled("serving")[-1]
+    assert next(line for line in executed(tiny) if line.endswith(f" {serving}")) == f"{first} {serving}"

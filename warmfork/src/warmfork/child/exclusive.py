@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from warmfork.parent.processes import descendants
@@ -12,10 +13,10 @@ from warmfork.parent.processes import descendants
 class Exclusive:
     """Compares what this process has with what it had before it imported the application."""
 
-    def __init__(self) -> None:
-        """Take stock."""
+    def __init__(self, known: Iterable[int] = ()) -> None:
+        """Take stock. known: processes that were there before; one that just loses its parent may not be found."""
         self._threads = set(threading.enumerate())
-        self._children = set(descendants(os.getpid()))
+        self._children = {*descendants(os.getpid()), *known}
         self._listening = set(_listening())
         self._locks = _locks()
 

@@ -1,7 +1,7 @@
 """The libraries that the parent has imported, for every process to inherit."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from warmfork.parent.preload import Hazard, preload
@@ -28,10 +28,10 @@ class Libraries:
             elif spec.origin and spec.has_location:
                 self.held[name] = str(Path(spec.origin).resolve())
 
-    def preload(self, names: Iterable[str]) -> list[Hazard]:
-        """Import the modules; return those that a fork cannot inherit."""
+    def preload(self, names: Iterable[str], known: Collection[int]) -> list[Hazard]:
+        """Import the modules; return those that a fork cannot inherit. known: processes that no import has started."""
         wanted = [name for name in names if not any(name == skip or name.startswith(f"{skip}.") for skip in self.skip)]
-        return preload(wanted, self._importer)
+        return preload(wanted, self._importer, known)
 
     def edited(self, files: frozenset[str]) -> tuple[str, ...]:
         """Return those that are held and whose file is among these."""

@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +26,18 @@ class Hazard:
     reason: str
 
 
-def preload(names: Iterable[str], importer: Importer) -> list[Hazard]:
-    """Import the modules. What cannot be imported here is left to the application, which may have its reasons."""
+def preload(names: Iterable[str], importer: Importer, known: Collection[int]) -> list[Hazard]:
+    """Import the modules. What cannot be imported here is left to the application, which may have its reasons.
+
+    known: processes that no import has started.
+    """
     hazards = []
     before = len(sys.modules)
     for name in names:
         if name in sys.modules:
             continue
         importer.refused.clear()
-        state = _State()
+        state = _State(known)
         with suppress(BaseException):
             importlib.import_module(name)
         hazards += [Hazard(name, reason) for reason in state.take_back()]
@@ -51,11 +54,11 @@ def preload(names: Iterable[str], importer: Importer) -> list[Hazard]:
 class _State:
     """What a fork would inherit, or this process could not go on with, if an import changed it."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: Collection[int]) -> None:
         """Take stock."""
         self._threads = set(lost_by_a_fork())
         self._connections = set(_connections())
-        self._exclusive = Exclusive()
+        self._exclusive = Exclusive(known)
         self._signals = {number: signal.getsignal(number) for number in signal.valid_signals()}
         self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         self._directory = Path.cwd()

@@ -117,6 +117,11 @@ class Reloader:
         """Whether it was, and no process is left."""
         return self._is_stopping and not self._processes
 
+    @property
+    def pids(self) -> list[int]:
+        """The ids of all processes."""
+        return [process.pid for process in self._processes]
+
     def leave(self) -> dict[str, Any]:
         """Give up all processes but those with requests; return them and what else the next parent is to know."""
         self._handover.resume(self._failure)
@@ -225,11 +230,8 @@ class Reloader:
         elif message.event == "prepared":
             process.is_prepared = True
             process.record = Record.from_json(message.fields["record"])
-            if message.fields["spoilt"] and process.role is Role.STANDBY:
-                # It imports one of the modules that it should not, in a way that no import statement shows.
-                process.kill()
-            elif process.role is Role.STANDBY:
-                self._preparation.on_prepared(process)
+            if process.role is Role.STANDBY:
+                self._preparation.on_prepared(process, message.fields["spoilt"])
         elif message.event == "refused":
             if process.role is Role.STARTING and process.change:
                 self._children.withdraw(process)
@@ -350,6 +352,8 @@ class Reloader:
                 report.log(f"the serving process ended {report.ending(code)}; starting another")
                 self._pending.began = time.monotonic()
                 self._starting.whole()
+        elif role is Role.STANDBY and not process.is_prepared:
+            self._preparation.on_failed()
 
 
 def _ended(code: int) -> Failure:

@@ -122,7 +122,7 @@ class Supervisor:
 
     def _take_over(self, libraries: Iterable[str]) -> None:
         """Import libraries, and start anew without those that a fork cannot inherit."""
-        hazards = self._libraries.preload(libraries)
+        hazards = self._libraries.preload(libraries, self._reloader.pids)
         self._events.keep_signals()
         if hazards:
             reasons = "; ".join(f"{hazard.module} {hazard.reason}" for hazard in hazards)

@@ -11,18 +11,24 @@ from warmfork.snapshot.statements import Imported
 class Graph:
     """Who imports whom, among modules that were executed: by import statements, and by what a run has shown."""
 
-    def __init__(self, record: Record, sources: Sources, before: Record | None = None) -> None:
+    def __init__(
+        self, record: Record, sources: Sources, before: Record | None = None, *, executes_packages: bool = True
+    ) -> None:
         """Read the statements of the record's files.
 
-        before: of another process; what it has shown counts for files that are as they were.
+        before: of another process; what it has shown counts for files that are as they were; executes_packages: whether
+        a module always depends on all that the packages do which it is in.
         """
         self._importers: defaultdict[str, set[str]] = defaultdict(set)
-        self._imports: defaultdict[str, set[str]] = defaultdict(set)
+        # Of them, those that must be executed after it.
+        self._dependents: defaultdict[str, set[str]] = defaultdict(set)
+        self._imports: dict[str, set[str]] = {}
         self._order = list(record.files)
         # Modules that change what others have made, by registering something, for example.
         self._registering: set[str] = set()
+        self._found = {name: source for name, file in record.files.items() if (source := sources.find(file))}
         for name, file in record.files.items():
-            source = sources.find(file)
+            source = self._found.get(name)
             targets = _targets(name, source, source.statements.imports) if source else set()
             changed = _targets(name, source, source.statements.registrations) if source else set()
             if not changed.isdisjoint(record.files) or name in record.subclassing:
@@ -31,19 +37,22 @@ class Graph:
             if before and source and before.digests.get(file) == source.digest.hex():
                 shown = shown | before.imported.get(name, set())
             # Importing a.b imports a first, and so does being a.b.
-            for target in (name, *targets, *shown):
-                for above in _upwards(target):
-                    if above in record.files and above != name:
-                        self._importers[above].add(name)
-                        self._imports[name].add(above)
+            reached = {name, *targets, *shown}
+            packages = {above for one in reached for above in _upwards(one)[:-1]}
+            loose = set() if executes_packages else {one for one in packages - targets if self._is_loose(one, reached)}
+            self._imports[name] = (reached | packages) & record.files.keys() - {name}
+            for needed in self._imports[name]:
+                self._importers[needed].add(name)
+                if needed not in loose:
+                    self._dependents[needed].add(name)
 
     def needs(self, name: str) -> set[str]:
         """Return the module, and all that it imports, directly or not."""
         return _closure([name], self._imports)
 
     def dependents(self, names: Iterable[str]) -> set[str]:
-        """Return the modules, and all that import one of them, directly or not."""
-        return _closure(names, self._importers)
+        """Return the modules, and all that must be executed after one of them."""
+        return _closure(names, self._dependents)
 
     def waiting(self, names: Iterable[str]) -> set[str]:
         """Return the modules that cannot be imported before these are as they will be.
@@ -53,6 +62,18 @@ class Graph:
         found = self.dependents(names)
         first = next((place for place, name in enumerate(self._order) if name in found), len(self._order))
         return self.dependents(found | (self._registering & set(self._order[first:])))
+
+    def _is_loose(self, package: str, modules: Iterable[str]) -> bool:
+        """Tell whether these modules need the package to be there, and nothing that it does.
+
+        As they do whose turn comes before it does anything, and all where it does nothing.
+        """
+        source = self._found.get(package)
+        if source is None:
+            return False
+        first = _targets(package, source, source.statements.first)
+        inside = {one for one in modules if one.startswith(f"{package}.") and one in self._found}
+        return source.statements.is_passive or inside <= first
 
     def outermost(self, entry: str) -> set[str]:
         """Return the modules that the entry alone imports, such as routers."""

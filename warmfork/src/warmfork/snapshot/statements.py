@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import NamedTuple
 
 
@@ -13,10 +14,16 @@ class Imported(NamedTuple):
 
 
 class Statements(NamedTuple):
-    """imports: all names; registrations: those of objects that the module changes while it is executed."""
+    """What the statements are about.
+
+    imports: all names; registrations: those of objects that the module changes while it is executed; first: those that
+    are imported before the module does anything else; is_passive: it does nothing else at all that others could see.
+    """
 
     imports: frozenset[Imported] = frozenset()
     registrations: frozenset[Imported] = frozenset()
+    first: frozenset[Imported] = frozenset()
+    is_passive: bool = False
 
     @classmethod
     def of(cls, text: bytes) -> "Statements":
@@ -32,7 +39,10 @@ class Statements(NamedTuple):
                 imported |= names
                 bound.setdefault(local, set()).update(names)
         changed = {root for node in _executed(tree) for root in _changed(node)}
-        return cls(frozenset(imported), frozenset().union(*(bound.get(root, set()) for root in changed)))
+        registrations = frozenset[Imported]().union(*(bound.get(root, set()) for root in changed))
+        passive = list(takewhile(_is_passive, tree.body))
+        first = frozenset(one for node in passive for _, names in _names(node) for one in names)
+        return cls(frozenset(imported), registrations, first, len(passive) == len(tree.body))
 
 
 def _names(node: ast.AST) -> Iterator[tuple[str, set[Imported]]]:
@@ -45,6 +55,22 @@ def _names(node: ast.AST) -> Iterator[tuple[str, set[Imported]]]:
         for alias in node.names:
             name = f"{module}.{alias.name}" if module else alias.name
             yield alias.asname or alias.name, {Imported(node.level, module), Imported(node.level, name)}
+
+
+def _is_passive(statement: ast.stmt) -> bool:
+    """Tell whether the statement imports, or only binds a name to something that is known beforehand."""
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        return not statement.decorator_list
+    if isinstance(statement, ast.Assign):
+        return all(isinstance(target, ast.Name) for target in statement.targets) and _is_literal(statement.value)
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Constant)
+    return isinstance(statement, ast.Import | ast.ImportFrom | ast.Pass)
+
+
+def _is_literal(expression: ast.expr) -> bool:
+    parts = ast.Constant | ast.List | ast.Tuple | ast.Set | ast.Dict | ast.expr_context
+    return all(isinstance(part, parts) for part in ast.walk(expression))
 
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:
