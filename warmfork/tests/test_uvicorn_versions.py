@@ -1,6 +1,8 @@
 """Every minor version of uvicorn that warmfork knows: connections move to new code, and what it says stays one line."""
 
 import itertools
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,11 +43,18 @@ app.router.routes.append(Route("/uvicorn", versions))
 """
 
 
-def installed(version: str, project: Project) -> Path:
-    """Return a folder beside the project that holds that version of uvicorn and nothing else."""
-    requirements = project.directory.with_name("requirements.txt")
+def install_alone(version: str, folder: Path) -> Path:
+    """Return a new folder below this one that holds that version of uvicorn and nothing else."""
+    requirements = folder / f"uvicorn-{version}.txt"
     requirements.write_text(REQUIREMENTS[version])
-    return install(requirements, project.directory.with_name("packages"), "--no-deps")
+    return install(requirements, folder / f"uvicorn-{version}", "--no-deps")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return what gives the folder with a version of uvicorn."""
+    folder = tmp_path_factory.mktemp("versions")
+    return cache(lambda version: install_alone(version, folder))
 
 
 def test_the_last_is_the_one_in_the_lock() -> None:
@@ -55,12 +64,21 @@ def test_the_last_is_the_one_in_the_lock() -> None:
     assert minors == [(first[0], minor) for minor in range(first[1], minors[-1][1] + 1)]
 
 
-@pytest.mark.parametrize(("version", "http", "loop"), COMBINATIONS)
-def test_connections_move(version: str, http: str, loop: str, tiny: Project, serve: Serve) -> None:
+@pytest.mark.parametrize("combination", COMBINATIONS, ids="-".join)
+def test_code_that_does_not_start_is_repaired_and_connections_move(
+    combination: tuple[str, str, str], installed: Callable[[str], Path], tiny: Project, serve: Serve
+) -> None:
+    version, http, loop = combination
     tiny.append("main.py", SHOW)
+    tiny.write("version.py", "VERSION = missing\n")
     server = serve(
-        tiny, "--http", http, "--loop", loop, *PATIENT, python_path=(installed(version, tiny),), prefix=NEW_PROGRAM
+        tiny, "--http", http, "--loop", loop, *PATIENT, python_path=(installed(version),), prefix=NEW_PROGRAM
     )
+    answer = server.get()
+    assert answer.status == 500
+    assert answer.text.splitlines()[2] == "NameError: name 'missing' is not defined"
+    tiny.write("version.py", "VERSION = 0\n")
+    server.until("the repair is served", lambda: server.get().text == "0")
     address = f"ws://127.0.0.1:{server.port}/echo"
     with (
         server.connect() as used,
@@ -90,25 +108,15 @@ def test_connections_move(version: str, http: str, loop: str, tiny: Project, ser
         assert closed.value.rcvd.code in {1001, 1012}
     server.until_reloads(2)
     # Of uvicorn's own lines those about the WebSocket, and nothing about starts and ends.
-    others = [line for line in server.log.splitlines() if not line.startswith("warmfork: ")]
+    since_the_repair = server.log.partition("warmfork: serving ")[2].splitlines()[1:]
+    others = [line for line in since_the_repair if not line.startswith("warmfork: ")]
     assert [line.rpartition(" ")[2] for line in others][:2] == ["[accepted]", "open"]
     assert all(line == "INFO:     connection closed" for line in others[2:]), server.log
 
 
-@pytest.mark.parametrize("version", REQUIREMENTS)
-def test_code_that_does_not_start(version: str, tiny: Project, serve: Serve) -> None:
-    tiny.write("version.py", "VERSION = missing\n")
-    server = serve(tiny, python_path=(installed(version, tiny),), prefix=NEW_PROGRAM)
-    answer = server.get()
-    assert answer.status == 500
-    assert answer.text.splitlines()[2] == "NameError: name 'missing' is not defined"
-    tiny.write("version.py", "VERSION = 1\n")
-    server.until("the repair is served", lambda: server.get().text == "1")
-
-
-def test_unknown_version_serves_without_moving_connections(tiny: Project, serve: Serve) -> None:
+def test_unknown_version_serves_without_moving_connections(tiny: Project, tmp_path: Path, serve: Serve) -> None:
     """What is inside of one that does not exist yet is not known; it serves all the same, and a line says so."""
-    folder = installed(NEWEST, tiny)
+    folder = install_alone(NEWEST, tmp_path)
     package = folder / "uvicorn" / "__init__.py"
     package.write_text(package.read_text().replace(NEWEST, "0.999.0"))
     server = serve(tiny, *PATIENT, python_path=(folder,), prefix=NEW_PROGRAM)
