@@ -1,10 +1,13 @@
 """A pytest plugin: `--changed` runs what a change against main touches, and the core; each run ends with its times.
 
+`--numprocesses auto` means two for each core: two thirds of the time a test waits for another process.
+
 A changed file touches the tests of its folder, by the table below, and every test file that imports it, directly or
 not. What neither the table nor an import can tell touches everything.
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -63,6 +66,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(_Selection(touched(changed_files())))
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(_Times())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Keep the cores busy."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 def changed_files() -> list[PurePosixPath]:

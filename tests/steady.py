@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / ".devenv" / "steady"
 # It ends with the process that has started it, however that ends.
 ENDLESS_LOOP = "import os\nparent = os.getppid()\nwhile os.getppid() == parent: pass"
-TESTS = ("--numprocesses", "auto")
+TESTS = ("-p", "tests.selection", "--numprocesses", "auto")
 # The order changes; the numbers that tests draw at random are theirs.
 SHUFFLED = ("-p", "randomly", "--randomly-dont-reset-seed")
 
