@@ -12,12 +12,21 @@ import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 EVERYTHING = PurePosixPath()
+
+_WITH_WARMFORK = ("fastlane/tests/test_warmfork.py", "fastlane/tests/test_equality.py", "bench/tests/test_servers.py")
+
+
+def _warmfork(*names: str) -> tuple[str, ...]:
+    """Return warmfork's tests of these names."""
+    return tuple(f"warmfork/tests/test_{name}.py" for name in names)
+
 
 # What starts with the path on the left is used by these tests without being imported: read, rendered, started as a
 # program. The longest path counts. Where there are no tests, `make lint` and those of the running cluster look at it.
@@ -30,11 +39,37 @@ USERS: Mapping[str, tuple[str, ...]] = {
     "fastlane": ("fastlane/tests",),
     "frontend": ("frontend/tests", "backend/tests/test_dev.py", "bench/tests/test_page.py"),
     "k8s": ("tests/manifests", "tests/smoke"),
-    "warmfork": (
-        "warmfork/tests",
-        "fastlane/tests/test_warmfork.py",
-        "fastlane/tests/test_equality.py",
-        "bench/tests/test_servers.py",
+    "warmfork": ("warmfork/tests", *_WITH_WARMFORK),
+    # Nearly every test there starts all of it. What each part is there for, the tests of these files ask.
+    "warmfork/src/warmfork": (
+        *_warmfork("connections", "control", "failures", "fallback", "logs", "options", "parent", "signals", "sockets"),
+        *_warmfork("started_at_import", "status", "tls", "uvicorn_versions"),
+        *_WITH_WARMFORK,
+    ),
+    "warmfork/src/warmfork/child": (
+        *_warmfork("edits", "failures", "frameworks", "harmful_imports", "order", "parent", "prefault", "reads"),
+        *_warmfork("started_at_import", "swap", "what_is_depended_on"),
+        "warmfork/tests/differential",
+    ),
+    "warmfork/src/warmfork/control": (*_warmfork("control", "digests", "replacing"), *_WITH_WARMFORK),
+    "warmfork/src/warmfork/parent": (
+        *_warmfork("connections", "edits", "failures", "git", "harmful_imports", "parent", "policy"),
+        *_warmfork("preparation", "signals", "sockets", "started_at_import", "status", "swap"),
+        *_WITH_WARMFORK,
+    ),
+    "warmfork/src/warmfork/server": _warmfork(
+        *("connections", "failures", "frameworks", "logs", "options", "signals", "sockets", "status", "tls"),
+        "uvicorn_versions",
+    ),
+    "warmfork/src/warmfork/snapshot": (
+        *_warmfork("digests", "edits", "half_written", "links", "order", "packages", "patterns", "random_edits"),
+        *_warmfork("reads", "special_files", "swap", "what_is_depended_on"),
+        "warmfork/tests/differential",
+    ),
+    "warmfork/src/warmfork/watching": (
+        *_warmfork("edits", "fallback", "git", "git_lock", "half_written", "links", "patterns", "random_edits"),
+        *_warmfork("special_files", "watch_limits", "watching"),
+        *_WITH_WARMFORK,
     ),
     "ctlptl.yaml": ("devenv/tests", "tests/manifests"),
     ".ci": (),
@@ -115,6 +150,7 @@ def _importers(path: PurePosixPath, dependents: Mapping[PurePosixPath, list[Pure
     return files | {one.parent for one in found if one.name == "conftest.py"}
 
 
+@cache
 def _dependents() -> dict[PurePosixPath, list[PurePosixPath]]:
     """Return for each Python file the files that import it."""
     ruff = [str(Path(sys.executable).with_name("ruff")), "analyze", "graph", "--quiet", "--direction", "dependents"]

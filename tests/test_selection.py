@@ -21,7 +21,8 @@ def touched_by(*changed: str) -> set[str]:
         ("k8s/base/backend/deployment.yaml", "tests/manifests"),
         ("k8s/components/smoke/smoke.py", "tests/smoke"),
         ("docker/backend.Dockerfile", "tests/manifests"),
-        ("warmfork/src/warmfork/parent/supervisor.py", "warmfork/tests"),
+        ("warmfork/pyproject.toml", "warmfork/tests"),
+        ("warmfork/src/warmfork/parent/supervisor.py", "warmfork/tests/test_parent.py"),
         ("warmfork/src/warmfork/parent/supervisor.py", "fastlane/tests/test_warmfork.py"),
         # By imports alone.
         ("devenv/process.py", "bench/tests/test_report.py"),
@@ -57,6 +58,13 @@ def test_a_change_of_one_test_touches_no_other() -> None:
 def test_table_names_what_is_there() -> None:
     names = {*USERS, *(name for users in USERS.values() for name in users)}
     assert [name for name in sorted(names) if not (ROOT / name).exists()] == []
+
+
+def test_every_test_of_warmfork_belongs_to_a_part_of_it() -> None:
+    parts = {f"warmfork/src/warmfork/{path.name}/new.py" for path in (ROOT / "warmfork/src/warmfork").iterdir()}
+    chosen = touched_by("warmfork/src/warmfork/new.py", *parts)
+    files = {str(path.relative_to(ROOT)) for path in (ROOT / "warmfork/tests").glob("test_*.py")}
+    assert sorted(files - chosen) == []
 
 
 def test_every_folder_of_tests_has_a_core() -> None:
