@@ -70,7 +70,7 @@ def test_thread_never_runs_twice(tiny: Project, serve: Serve) -> None:
     tiny.write("jobs.py", JOB)
     tiny.append("version.py", "from tiny import jobs\n")
     server = serve(tiny)
-    assert server.reports("starts the thread job when it is imported")
+    server.until_reported("starts the thread job when it is imported")
     with Traffic(server.port) as traffic:
         for version in range(1, 6):
             tiny.replace("version.py", f"VERSION = {version - 1}", f"VERSION = {version}")
@@ -337,7 +337,7 @@ def test_address_and_program_are_taken_in_turn(tiny: Project, serve: Serve) -> N
         port = next(port for port in range(20_000 + os.getpid() % 10_000, 32_000) if is_free(probe, port))
     tiny.append("version.py", TAKEN.format(port=port))
     server = serve(tiny)
-    assert server.reports("starts the process .*, a server on port")
+    server.until_reported("starts the process .*, a server on port")
     for number in (1, 2):
         tiny.replace("version.py", f"VERSION = {number - 1}", f"VERSION = {number}")
         server.until_text(str(number))
@@ -353,7 +353,7 @@ def test_lock_of_a_lifespan_is_taken_in_turn(tiny: Project, serve: Serve) -> Non
     """Who comes second does without, and nobody has it in the end."""
     tiny.append("main.py", STARTED)
     server = serve(tiny)
-    assert server.reports("holds a lock on a file")
+    server.until_reported("holds a lock on a file")
     for number in (1, 2):
         tiny.replace("version.py", str(number - 1), str(number))
         server.until_text(f"{number} leads", "/role")

@@ -1,8 +1,13 @@
 """What is served after an edit is what a fresh uvicorn serves. `python -m differential` does thousands of edits."""
 
 import itertools
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +19,7 @@ from differential.run import PROOF, Run
 from differential.saving import render
 from differential.shrinking import shrink
 from differential.trial import Result, first_difference
+from fork_server import SOURCE
 
 # Of each application.
 EDITS = 10
@@ -50,6 +56,20 @@ def test_is_what_uvicorn_serves(reference: Reference, subtests: pytest.Subtests)
             assert done.edits == EDITS
     # The reference itself is right.
     assert [(done.proofs, done.unequal) for done in runs.values() if done.proofs] == [(1, [])]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python has no sys.monitoring before 3.12")
+def test_swapped_functions_are_those_of_a_fresh_process() -> None:
+    """In a process of its own: each look for functions goes through all objects that there are."""
+    command = [sys.executable, "-m", "differential.swaps", "--edits", "96", "--row", "12", "--seed", "0"]
+    python_path = os.pathsep.join(map(str, [SOURCE, Path(__file__).parents[1]]))
+    run = subprocess.run(command, env={"PYTHONPATH": python_path}, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    counts = re.search(r"of (\d+) that touch bodies alone (\d+) were swapped", run.stdout)
+    assert counts
+    bodies, swapped = map(int, counts.groups())
+    assert bodies > 50
+    assert swapped >= 0.95 * bodies
 
 
 def test_stale_module_is_found(stale: Case, reference: Reference) -> None:
