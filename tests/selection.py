@@ -20,7 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 EVERYTHING = PurePosixPath()
 
-_WITH_WARMFORK = ("fastlane/tests/test_warmfork.py", "fastlane/tests/test_equality.py", "bench/tests/test_servers.py")
+_WITH_WARMFORK = ("fastlane/tests/test_warmfork.py", "bench/tests/test_servers.py")
 
 
 def _warmfork(*names: str) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ USERS: Mapping[str, tuple[str, ...]] = {
     "fastlane": ("fastlane/tests",),
     "frontend": ("frontend/tests", "backend/tests/test_dev.py", "bench/tests/test_page.py"),
     "k8s": ("tests/manifests", "tests/smoke"),
-    "warmfork": ("warmfork/tests", *_WITH_WARMFORK),
+    "warmfork": ("warmfork/tests", *_WITH_WARMFORK, "fastlane/tests/test_equality.py"),
     # Nearly every test there starts all of it. What each part is there for, the tests of these files ask.
     "warmfork/src/warmfork": (
         *_warmfork("connections", "control", "failures", "fallback", "logs", "options", "parent", "signals", "sockets"),
@@ -51,7 +51,11 @@ USERS: Mapping[str, tuple[str, ...]] = {
         *_warmfork("started_at_import", "swap", "what_is_depended_on"),
         "warmfork/tests/differential",
     ),
-    "warmfork/src/warmfork/control": (*_warmfork("control", "digests", "replacing"), *_WITH_WARMFORK),
+    "warmfork/src/warmfork/control": (
+        *_warmfork("control", "digests", "replacing"),
+        *_WITH_WARMFORK,
+        "fastlane/tests/test_equality.py",
+    ),
     "warmfork/src/warmfork/parent": (
         *_warmfork("connections", "edits", "failures", "git", "harmful_imports", "parent", "policy"),
         *_warmfork("preparation", "signals", "sockets", "started_at_import", "status", "swap"),
