@@ -46,6 +46,7 @@ def main() -> int:
         parser.error(f"there is no round {', '.join(sorted(unknown))}")
     REPORTS.mkdir(parents=True, exist_ok=True)
     failures: Counter[tuple[str, str]] = Counter()
+    reasons: dict[tuple[str, str], str] = {}
     runs = 0
     for one in ROUNDS:
         if one.name not in names:
@@ -55,14 +56,15 @@ def main() -> int:
             with busy_cores() if one.is_busy else nullcontext():
                 failed = run(f"{one.name}-{number}", one.arguments)
             failures.update((one.name, test) for test in failed)
+            reasons.update({(one.name, test): reason for test, reason in failed.items()})
     print(f"\n{runs} runs, {len(failures)} tests failed in any of them; logs and reports are in {REPORTS}")
     for (name, test), count in sorted(failures.items()):
-        print(f"{name:10} {count} times  {test}")
+        print(f"{name:10} {count} times  {test}\n{'':20}{reasons[name, test]}")
     return 1 if failures else 0
 
 
-def run(name: str, arguments: Sequence[str]) -> list[str]:
-    """Run the tests once; return those that failed, or the run itself where it did not get that far."""
+def run(name: str, arguments: Sequence[str]) -> dict[str, str]:
+    """Run the tests once; return why those failed that did, or the run itself where it did not get that far."""
     report = REPORTS / f"{name}.xml"
     report.unlink(missing_ok=True)
     began = time.monotonic()
@@ -74,21 +76,21 @@ def run(name: str, arguments: Sequence[str]) -> list[str]:
             stdout=log,
             stderr=subprocess.STDOUT,
         ).returncode
-    failed = failed_tests(report) if report.exists() else []
+    failed = failed_tests(report) if report.exists() else {}
     if code and not failed:
-        failed = [f"the run itself, with exit code {code}"]
+        failed = {"the run itself": f"exit code {code}"}
     print(f"{name}: {time.monotonic() - began:.0f} s, {len(failed)} failed", *failed, sep="\n  ", flush=True)
     return failed
 
 
-def failed_tests(report: Path) -> list[str]:
-    """Return the names of tests with a failure or an error, as JUnit's report has them."""
-    cases = ET.parse(report).iter("testcase")  # noqa: S314 - pytest has just written it
-    return [
-        f"{case.get('classname')}.{case.get('name')}"
-        for case in cases
-        if case.find("failure") is not None or case.find("error") is not None
-    ]
+def failed_tests(report: Path) -> dict[str, str]:
+    """Return the names of tests with a failure or an error, as JUnit's report has them, with the first line of why."""
+    found: dict[str, str] = {}
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314 - pytest has just written it
+        for trouble in (*case.iterfind("failure"), *case.iterfind("error")):
+            reason = trouble.get("message", "").partition("\n")[0]
+            found.setdefault(f"{case.get('classname')}.{case.get('name')}", reason)
+    return found
 
 
 @contextmanager
