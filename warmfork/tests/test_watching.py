@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from sample_project import Project
 from warmfork.snapshot.sources import Sources
 from warmfork.watching.watcher import Watcher
+from warmfork_server import Serve
 from watched_tree import beside, save
 
 
@@ -132,6 +134,9 @@ def test_further_folder_that_is_missing_is_waited_for(tree: Path, watcher: Watch
 
 # --- what may not be read
 
+# Root would read it all the same.
+UNTRUSTED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
+AS_ANYBODY = UNTRUSTED if os.geteuid() == 0 else ()
 UNPRIVILEGED = """
 import os, sys
 from pathlib import Path
@@ -159,11 +164,54 @@ def test_folder_that_may_not_be_read(tree: Path) -> None:
     half = beside(tree, "half")
     half.rename(tree / "half")
     (tree / "half").chmod(0o400)
-    # Root would read it all the same.
-    drop = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all")
-    command = [*(drop if os.geteuid() == 0 else ()), sys.executable, "-c", UNPRIVILEGED, str(tree)]
+    command = [*AS_ANYBODY, sys.executable, "-c", UNPRIVILEGED, str(tree)]
     source = str(Path(__file__).parents[1] / "src")
     run = subprocess.run(command, env={**os.environ, "PYTHONPATH": source}, check=True, capture_output=True, text=True)
     (tree / "half").chmod(0o700)
     assert run.stdout == "['secret/module.py']\n"
     assert run.stderr == f"warmfork: {secret} may not be read, so what changes there is not noticed\n"
+
+
+UNPRIVILEGED_ROOT = """
+import sys
+from pathlib import Path
+from warmfork.watching.watcher import Watcher
+
+tree = Path(sys.argv[1])
+watcher = Watcher([tree])
+tree.chmod(0o700)
+print(tree / "main.py" in watcher.read())
+(tree / "main.py").write_text("")
+print(watcher.read() == {tree / "main.py"})
+"""
+
+
+def test_tree_that_may_not_be_read_at_the_start(tree: Path) -> None:
+    tree.chmod(0)
+    command = [*AS_ANYBODY, sys.executable, "-c", UNPRIVILEGED_ROOT, str(tree)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
+    run = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert run.stdout == "True\nTrue\n"
+    assert run.stderr == f"warmfork: {tree} may not be read, so what changes there is not noticed\n"
+
+
+@pytest.mark.parametrize("name", (".", "inner", ".."), ids=("itself", "below", "above"))
+def test_reload_folder_that_may_not_be_read_for_a_while(name: str, tiny: Project, tmp_path: Path, serve: Serve) -> None:
+    inner = tiny.path("inner")
+    inner.mkdir()
+    (inner / "number.py").write_text("NUMBER = 0\n")
+    tiny.write("version.py", "from tiny.inner.number import NUMBER as VERSION\n")
+    folder = (tiny.path(".") / name).resolve()
+    options = ("--reload-dir", str(tiny.path(".")), "--app-dir", str(tiny.directory))
+    server = serve(tiny, *options, directory=tmp_path, prefix=(*AS_ANYBODY, sys.executable))
+    assert server.text() == "0"
+    try:
+        with (inner / "number.py").open("w") as file:
+            folder.chmod(0)
+            file.write("NUMBER = 1\n")
+        server.until_reported("not reloaded")
+        assert server.text() == "0"
+        folder.chmod(0o755)
+        server.until_text("1")
+    finally:
+        folder.chmod(0o755)

@@ -52,6 +52,7 @@ class Server:
         port: int = 0,
         status_path: str | None = STATUS,
         access_log: bool = False,
+        directory: Path | None = None,
     ) -> None:
         """Start it in a fork, or by the prefix (an interpreter) as a program, as what an interpreter reads needs it."""
         self.project = project
@@ -78,7 +79,7 @@ class Server:
         }
         self._process = start(
             arguments,
-            directory=project.directory,
+            directory=directory or project.directory,
             output=self._output,
             environment=variables,
             prefix=prefix,

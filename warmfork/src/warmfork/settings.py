@@ -7,6 +7,7 @@ from typing import Any
 
 from warmfork.child.swap import IS_SUPPORTED
 from warmfork.server.options import mistakes
+from warmfork.snapshot.folders import is_folder
 
 # File names that cause a reload beside *.py.
 INCLUDES = (".env*",)
@@ -62,7 +63,7 @@ class Settings:
         if ":" not in self.app:
             raise SettingsError(f"{self.app} names no application; write module:attribute, for example app.main:app")
         for folder in self.reload_dirs:
-            if not folder.is_dir():
+            if not is_folder(folder):
                 raise SettingsError(f"--reload-dir {folder} is no folder")
         for mistake in mistakes(self.uvicorn):
             raise SettingsError(mistake)

@@ -32,6 +32,7 @@ from warmfork.watching.inotify import (
     OVERFLOW,
     WatchError,
 )
+from warmfork.watching.unreadable import UnreadableFolders
 from warmfork.watching.watches import Change, Extent, Watches
 
 __all__ = ["WatchError", "Watcher", "files_below"]
@@ -66,6 +67,7 @@ class Watcher:
         # Roots and links, by the places that decide where they lead to, and the other way round.
         self._dependents: dict[Path, set[Path]] = {}
         self._places: dict[Path, list[Path]] = {}
+        self._unreadable = UnreadableFolders()
         # Files that somebody is writing: the end of that will be told as well.
         self._unfinished: set[Path] = set()
         # What read() has still to tell.
@@ -145,10 +147,18 @@ class Watcher:
                 yield from self._renew_dependents(place)
         elif change.name:
             yield from self._interpret_name(change.mask, change.path, change.path / change.name)
-        else:
+        elif not change.mask & IS_FOLDER:
             yield from self._interpret_file(change.mask, change.path)
+        elif change.mask & ATTRIB and self._unreadable.has_become_readable(change.path):
+            yield from self._renew_below(change.path)
 
     def _interpret_name(self, mask: int, folder: Path, path: Path) -> Iterator[Path]:
+        if mask & ATTRIB and path in self._watches.extents:
+            # It tells that itself.
+            return
+        if mask & ATTRIB and self._unreadable.has_become_readable(path):
+            # As good as new.
+            mask |= CREATE
         if mask & (_APPEARED | _GONE):
             is_dependent = path in self._dependents.get(path, ())
             yield from self._renew_dependents(path)
@@ -169,7 +179,6 @@ class Watcher:
     def _interpret_folder(self, mask: int, folder: Path) -> Iterator[Path]:
         if mask & _GONE:
             yield from self._forget(folder)
-        # Its attributes change when it becomes readable.
         elif (mask & _APPEARED or folder not in self._watches.extents) and not is_skipped(folder):
             yield from self._watch_tree(folder)
 
@@ -193,6 +202,13 @@ class Watcher:
         for root in list(self._roots):
             yield from self._renew(root)
 
+    def _renew_below(self, folder: Path) -> Iterator[Path]:
+        """Yield what may have changed in a folder, and in roots below it, while nobody could look."""
+        for root in [root for root in self._roots if folder in (root, *root.parents)]:
+            yield from self._renew(root)
+        if self._watches.extents.get(folder) is Extent.TREE and folder not in self._roots:
+            yield from self._watch_tree(folder)
+
     # --- what is watched
 
     def _add_root(self, path: Path, extent: Extent) -> list[Path]:
@@ -201,6 +217,7 @@ class Watcher:
         self._roots[path] = extent
         found = self._renew(path)
         if is_folder(path) and path not in self._watches.extents:
+            self._unreadable.add(path)
             self._report(f"{path} may not be read, so what changes there is not noticed")
         return found
 
@@ -227,10 +244,16 @@ class Watcher:
     def _depend(self, path: Path) -> None:
         """Notice when a root or a link comes to lead elsewhere."""
         self._release(path)
-        self._places[path] = decisive_places(path)
-        for place in self._places[path]:
+        waiting = decisive_places(path)
+        self._places[path] = []
+        while waiting:
+            place = waiting.pop()
+            self._places[path].append(place)
             self._dependents.setdefault(place, set()).add(path)
-            self._watches.add(place.parent, Extent.PLACES)
+            if not self._watches.add(place.parent, Extent.PLACES) and place.parent != place:
+                # It may be that which is in the way.
+                self._unreadable.add(place.parent)
+                waiting.append(place.parent)
 
     def _watch_tree(self, tree: Path) -> list[Path]:
         """Watch the tree; return the files that are already in it."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from warmfork.snapshot.folders import is_link, real_path
-from warmfork.watching.inotify import IGNORED, OVERFLOW, Inotify, explain
+from warmfork.watching.inotify import IGNORED, IS_FOLDER, OVERFLOW, Inotify, explain
 from warmfork.watching.polling import PolledFolders
 
 # The kernel has no watch left, or no memory for one.
@@ -124,7 +124,8 @@ class Watches:
                 # Whoever is told may add and forget.
                 yield from (Change(mask, folder, name) for folder in tuple(self._paths.get(watch, ())))
             else:
-                yield from (Change(mask, path) for path in tuple(self._file_paths.get(watch, ())))
+                paths = self._paths if mask & IS_FOLDER else self._file_paths
+                yield from (Change(mask, path) for path in tuple(paths.get(watch, ())))
         if self._polled.due_in == 0.0:
             yield from self._look()
 
