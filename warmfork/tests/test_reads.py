@@ -60,6 +60,32 @@ def test_folder_that_is_listed(tiny: Project, serve: Serve) -> None:
     assert len(server.reloaded_files()) == 3
 
 
+def test_folder_that_is_listed_gains_another(tiny: Project, serve: Serve) -> None:
+    """With no file in it whose ending would be a reason."""
+    listing = f"import os\n\nVERSION = ' '.join(sorted(os.listdir({str(tiny.path('tenants'))!r})))\n"
+    tiny.path("tenants").mkdir()
+    tiny.write("version.py", listing)
+    server = serve(tiny)
+    for names in ("one", "one two"):
+        tiny.path(f"tenants/{names[-3:]}").mkdir()
+        server.until_text(names)
+    tiny.path("tenants/one").rmdir()
+    server.until_text("two")
+
+
+def test_resources_of_a_package_without_init(tiny: Project, serve: Serve) -> None:
+    reading = (
+        "from importlib.resources import files\n\nVERSION = files('tiny.data').joinpath('version.txt').read_text()\n"
+    )
+    tiny.path("data").mkdir()
+    tiny.path("data/version.txt").write_text("0")
+    tiny.write("version.py", reading)
+    server = serve(tiny)
+    for text in "012":
+        atomically(tiny.path("data/version.txt"), text)
+        server.until_text(text)
+
+
 def test_file_that_the_application_writes_is_no_reason(tiny: Project, serve: Serve) -> None:
     tiny.append("version.py", 'from pathlib import Path\n\nPath("log.txt").write_text("imported")\n')
     server = serve(tiny)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from importlib._bootstrap_external import _NamespacePath  # type: ignore[attr-defined]
 from importlib.abc import MetaPathFinder
 from importlib.machinery import (
     BYTECODE_SUFFIXES,
@@ -158,13 +159,18 @@ class Importer(MetaPathFinder):
         # In Python's own order: what is built in, files, and then what others have added.
         built_in = BuiltinImporter.find_spec(fullname, path, target) or FrozenImporter.find_spec(fullname, path, target)
         if spec := built_in or self._search(fullname, path, target):
+            if spec.loader is None:
+                # Python's own kind of list: importlib.resources knows such a package by it, and it follows sys.path.
+                spec.submodule_search_locations = _NamespacePath(
+                    fullname, spec.submodule_search_locations, self._search
+                )
             return spec
         for finder in sys.meta_path:
             if finder not in _OWN and finder is not self and (spec := finder.find_spec(fullname, path, target)):
                 return spec
         return None
 
-    def _search(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+    def _search(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Do what PathFinder does, with the snapshot in place of the folders that it is of."""
         name = fullname.rpartition(".")[2]
         portions: list[str] = []

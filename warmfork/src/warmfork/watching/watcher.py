@@ -180,6 +180,8 @@ class Watcher:
         if mask & _GONE:
             yield from self._forget(folder)
         elif (mask & _APPEARED or folder not in self._watches.extents) and not is_skipped(folder):
+            # Itself as well, for somebody may have listed the folder that it is in.
+            yield folder
             yield from self._watch_tree(folder)
 
     def _interpret_file(self, mask: int, path: Path) -> Iterator[Path]:
