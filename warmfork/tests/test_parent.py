@@ -2,6 +2,7 @@
 
 import re
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -153,6 +154,85 @@ def test_library_that_does_without_the_application_where_it_has_to(tiny: Project
     for version in range(1, 4):
         tiny.replace("version.py", str(version - 1), str(version))
         server.until_text(str(version))
+
+
+# How a library may come to know what is in a file of the application's, each setting VERSION; the file, what it says.
+READING = {
+    "text": ("VERSION = open('version.txt').read()\n", "version.txt", "{}"),
+    "missing": (
+        """
+import configparser
+
+file = configparser.ConfigParser()
+file.read("version.ini")
+VERSION = file.get("a", "b", fallback="")
+""",
+        "version.ini",
+        "[a]\nb = {}\n",
+    ),
+    "module": (
+        """
+import importlib.util
+import sys
+
+spec = importlib.util.spec_from_file_location("chosen", "tiny/chosen.py")
+sys.modules["chosen"] = module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+VERSION = module.VERSION
+""",
+        "tiny/chosen.py",
+        "VERSION = {}\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", READING)
+def test_library_that_reads_the_application(way: str, tiny: Project, library: Path, serve: Serve) -> None:
+    """What it has read would be the same for every process that inherits it."""
+    text, file, form = READING[way]
+    if way != "missing":
+        (tiny.directory / file).write_text(form.format(1))
+    (library / "reading.py").write_text(text)
+    tiny.replace("main.py", "from tiny.version import VERSION", "from reading import VERSION")
+    server = serve(tiny, python_path=[library])
+    server.until_reported(f"^restarting: .*reading reads {file}")
+    for number in range(2, 5):
+        atomically(tiny.directory / file, form.format(number))
+        server.until_text(str(number))
+    assert len(server.reports("^restarting")) == 1
+
+
+# A program that has the application's modules when it is to be forked, in ways that no import shows.
+RUNNER = """
+import sys
+import types
+from pathlib import Path
+from tiny import version
+from warmfork import command
+from warmfork.parent import preload
+
+import_all = preload.preload
+
+def and_more(*arguments):
+    hazards = import_all(*arguments)
+    sys.modules["tiny.version"] = types.ModuleType("tiny.version")
+    sys.modules["tiny.version"].__file__ = str(Path("tiny/version.py").resolve())
+    sys.modules["tiny.version"].VERSION = "old"
+    return hazards
+
+import warmfork.parent.libraries
+warmfork.parent.libraries.preload = and_more
+command.main(sys.argv[3:])
+"""
+
+
+def test_parent_holds_no_module_of_the_application_when_it_forks(tiny: Project, serve: Serve) -> None:
+    server = serve(tiny, python_path=[tiny.directory], prefix=(sys.executable, "-c", RUNNER))
+    for number in range(3):
+        server.until_text(str(number))
+        tiny.replace("version.py", str(number), str(number + 1))
+    server.until_text("3")
+    assert server.reports("the application's own tiny.version was imported here")
 
 
 def test_library_that_cannot_be_imported(tiny: Project, library: Path, serve: Serve) -> None:

@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from warmfork import report
@@ -32,6 +33,8 @@ class Forking:
     importer: Importer
     territory: Territory
     seeds: Seeds
+    # Sees to it that there is nothing here that a child must not inherit.
+    check: Callable[[], None]
 
     def fork(  # noqa: PLR0913 - what differs between them
         self,
@@ -47,6 +50,7 @@ class Forking:
         """Fork one and return what the parent knows of it; in the child this does not return."""
         mine, theirs = Channel.pair()
         status = Status(generation, serving=failure is None, failure=failure)
+        self.check()
         gc.disable()
         # What is still to be passed on would be passed on by both.
         report.flush()

@@ -1,11 +1,11 @@
 """The libraries that the parent has imported, for every process to inherit."""
 
-import sys
 from collections.abc import Collection, Iterable
-from pathlib import Path
 
+from warmfork import report
+from warmfork.parent.own import Own
 from warmfork.parent.preload import Hazard, preload
-from warmfork.snapshot.loader import Importer, module_spec
+from warmfork.snapshot.loader import Importer
 from warmfork.snapshot.territory import Territory
 
 
@@ -16,23 +16,23 @@ class Libraries:
         """skip: modules that each child imports for itself."""
         self._importer = importer
         self.skip = set(skip)
-        # Files of the application's that this process holds, by the module's name.
-        self.held: dict[str, str] = {}
-        for name in [name for name in sys.modules if name != "__main__"]:
-            spec = module_spec(name)
-            if spec is None or not territory.holds(spec):
-                continue
-            if territory.watches(spec):
-                # Each child imports it for itself.
-                del sys.modules[name]
-            elif spec.origin and spec.has_location:
-                self.held[name] = str(Path(spec.origin).resolve())
+        self._own = Own(territory, importer.sources.trees)
+
+    @property
+    def held(self) -> dict[str, str]:
+        """Files of the application's that this process holds, by the module's name."""
+        return self._own.held
+
+    def check(self) -> None:
+        """See to it that this process holds none of the application's modules, before it is forked."""
+        for name in self._own.expel():
+            report.log(f"the application's own {name} was imported here; each process imports it for itself")
 
     def preload(self, names: Iterable[str], known: Collection[int]) -> list[Hazard]:
         """Import the modules; return those that a fork cannot inherit. known: processes that no import has started."""
         wanted = [name for name in names if not any(name == skip or name.startswith(f"{skip}.") for skip in self.skip)]
-        return preload(wanted, self._importer, known)
+        return preload(wanted, self._importer, self._own, known)
 
     def edited(self, files: frozenset[str]) -> tuple[str, ...]:
         """Return those that are held and whose file is among these."""
-        return tuple(name for name, file in self.held.items() if file in files)
+        return tuple(name for name, file in self._own.held.items() if file in files)

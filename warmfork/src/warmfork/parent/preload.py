@@ -11,7 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from warmfork import report
 from warmfork.child.exclusive import Exclusive
+from warmfork.parent.own import Own
 from warmfork.snapshot.loader import Importer
 from warmfork.threads import lost_by_a_fork
 
@@ -26,7 +28,7 @@ class Hazard:
     reason: str
 
 
-def preload(names: Iterable[str], importer: Importer, known: Collection[int]) -> list[Hazard]:
+def preload(names: Iterable[str], importer: Importer, own: Own, known: Collection[int]) -> list[Hazard]:
     """Import the modules. What cannot be imported here is left to the application, which may have its reasons.
 
     known: processes that no import has started.
@@ -38,8 +40,12 @@ def preload(names: Iterable[str], importer: Importer, known: Collection[int]) ->
             continue
         importer.refused.clear()
         state = _State(known)
+        own.begin()
         with suppress(BaseException):
             importlib.import_module(name)
+        # What it knows of them, it would know for ever.
+        hazards += [Hazard(name, f"reads {report.name(Path(file))}") for file in own.end()]
+        hazards += [Hazard(name, f"executes the application's own {module}") for module in own.expel()]
         hazards += [Hazard(name, reason) for reason in state.take_back()]
         if importer.refused and name in sys.modules:
             # It goes on without them, in another way than it would in the application.

@@ -87,7 +87,9 @@ class Supervisor:
             events=self._events,
             files=self._files,
             libraries=self._libraries,
-            forking=Forking(settings, self._events, listener, activation, importer, territory, Seeds()),
+            forking=Forking(
+                settings, self._events, listener, activation, importer, territory, Seeds(), self._libraries.check
+            ),
             state=state,
             look=self._look,
             take_over=self._take_over,

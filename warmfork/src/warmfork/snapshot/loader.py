@@ -5,7 +5,7 @@ Whether a module is the application's is decided by where its file really lies, 
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from importlib._bootstrap_external import _NamespacePath  # type: ignore[attr-defined]
 from importlib.abc import MetaPathFinder
@@ -23,7 +23,7 @@ from importlib.machinery import (
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import NoReturn, Protocol
+from typing import Any, NoReturn, Protocol
 from zipimport import zipimporter
 
 from warmfork.snapshot.graph import Graph
@@ -101,6 +101,19 @@ class Importer(MetaPathFinder):
                     # Others for the same archive would share what this one knows.
                     finder.invalidate_caches()
         self._is_admitted = True
+        self._do_without_bytecode()
+
+    def _do_without_bytecode(self) -> None:
+        """Have it neither read nor written for the application's files, by whatever loader one of them is executed."""
+        path_stats, is_own = SourceFileLoader.path_stats, self._territory.is_own
+
+        def stats(loader: SourceFileLoader, path: str) -> Mapping[str, Any]:
+            if is_own(os.path.abspath(path)):  # noqa: PTH100 - for each import
+                # Then Python does without.
+                raise OSError(f"bytecode of {path} is not used")
+            return path_stats(loader, path)
+
+        SourceFileLoader.path_stats = stats  # type: ignore[assignment,method-assign]
 
     @property
     def importing(self) -> str | None:

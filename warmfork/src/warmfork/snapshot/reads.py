@@ -128,7 +128,7 @@ class Reads:
             return
         if not flags & _WRITING:
             if path not in self._written:
-                self._record.note_read(self._reader(), _source(path), signature(_source(path)))
+                self._record.note_read(self._reader(), source_file(path), signature(source_file(path)))
         elif _BYTECODE not in path:
             # What it writes itself is no reason to import it again.
             self._written.add(path)
@@ -153,7 +153,7 @@ def _absolute(path: Any) -> str:  # noqa: ANN401 - whatever one may open
     return os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - called for each file that is opened
 
 
-def _source(path: str) -> str:
+def source_file(path: str) -> str:
     """Return the file of which this is the bytecode, or else the path itself."""
     if path.endswith(".pyc"):
         with suppress(ValueError):
