@@ -35,6 +35,7 @@ from warmfork.snapshot.loader import Importer, module_spec
 from warmfork.snapshot.reads import Reads
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.territory import Territory
+from warmfork.snapshot.variables import Variables
 
 T = TypeVar("T")
 
@@ -99,7 +100,8 @@ class Child:
         importer.admit()
         # A factory is called when its module has been executed.
         is_installed = self.territory.is_installed
-        reads = Reads(importer.record, is_installed, lambda: importer.importing or self._entry)
+        noting = (importer.record, is_installed, lambda: importer.importing or self._entry)
+        reads, variables = Reads(*noting), Variables(*noting)
         executed = Executed() if settings.is_swapping and not self.failure else None
         importer.executed = executed
         config = configure(settings.app, settings.uvicorn, settings.graceful_timeout, self.failure)
@@ -108,13 +110,15 @@ class Child:
                 loop = ImportLoop(loop_factory(config))
                 if self.deferred:
                     loop.run(lambda: self._prepare(executed))
+                    variables.end_ahead()
                 self.activation.announce()
                 loop.run(lambda: load(config, self.failure))
             except SystemExit as end:
                 raise StartupError(log.failure or Failure.of(end)) from end
             loop.close_unless_held()
             reads.stop(lambda path: self.channel.send("writes", path=path))
-            self._check()
+            variables.stop()
+            self._check(variables)
             # What exists by now stays: no collection need look at it, or copy its pages.
             gc.freeze()
             found, programs = exclusive.found(), exclusive.processes()
@@ -128,7 +132,8 @@ class Child:
                 record = importer.record.as_json()
                 held = "" if found else ", ".join(exclusive.held())
                 exclusively = {"exclusive": found, "held": held}
-                return {"learned": self._learned(libraries), "record": record, **exclusively, **change}
+                learned = {"learned": self._learned(libraries), "bound": sorted(variables.libraries)}
+                return {"record": record, **learned, **exclusively, **change}
 
             self.seeds.stop()
             self.status.code = importer.sources.digest
@@ -205,9 +210,13 @@ class Child:
             except RefusalError as refusal:
                 raise _StaleError(stale) from refusal
 
-    def _check(self) -> None:
+    def _check(self, variables: Variables) -> None:
         """As the last line of defence: a process that was prepared must not serve what is old, whatever the reason."""
-        if self.deferred and (stale := self.importer.outdated() | self.importer.unneeded(self._entry, self.before)):
+        if not self.deferred:
+            return
+        early = variables.read_too_early(self.before)
+        stale = {file for name, file in self.importer.record.files.items() if name in early}
+        if stale := stale | self.importer.outdated() | self.importer.unneeded(self._entry, self.before):
             raise _StaleError(stale)
 
     def _learned(self, libraries: set[str]) -> list[str]:

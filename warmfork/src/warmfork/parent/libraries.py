@@ -17,6 +17,10 @@ class Libraries:
         self._importer = importer
         self.skip = set(skip)
         self._own = Own(territory, importer.sources.trees)
+        # Packages that have looked at variables of the environment which the application sets before it imports them.
+        self._bound: set[str] = set()
+        # Which it has set when it was first imported; None before that.
+        self._setting: frozenset[str] | None = None
 
     @property
     def held(self) -> dict[str, str]:
@@ -31,7 +35,20 @@ class Libraries:
     def preload(self, names: Iterable[str], known: Collection[int]) -> list[Hazard]:
         """Import the modules; return those that a fork cannot inherit. known: processes that no import has started."""
         wanted = [name for name in names if not any(name == skip or name.startswith(f"{skip}.") for skip in self.skip)]
-        return preload(wanted, self._importer, self._own, known)
+        return preload(wanted, self._importer, self._own, bound=self._bound, known=known)
+
+    def note_variables(self, setting: Iterable[str], bound: Iterable[str]) -> list[str]:
+        """Take note of how the application uses the environment when it is imported.
+
+        setting: variables that it sets; bound: modules of libraries that have looked at one of them, and are left to
+        the application. Return variables that libraries here have looked at, and that it did not set at first.
+        """
+        self._bound.update(name.partition(".")[0] for name in bound)
+        self.skip |= self._bound
+        names = frozenset(setting)
+        if self._setting is None:
+            self._setting = names
+        return sorted(names - self._setting & self._own.variables)
 
     def edited(self, files: frozenset[str]) -> tuple[str, ...]:
         """Return those that are held and whose file is among these."""

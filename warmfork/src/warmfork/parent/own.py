@@ -10,6 +10,7 @@ from typing import Any
 from warmfork.snapshot.loader import module_spec
 from warmfork.snapshot.reads import source_file
 from warmfork.snapshot.territory import Territory
+from warmfork.snapshot.variables import leave_alone, observe
 
 _WRITING = os.O_WRONLY | os.O_RDWR
 
@@ -31,6 +32,8 @@ class Own:
                 del sys.modules[name]
             elif spec.origin and spec.has_location:
                 self.held[name] = str(Path(spec.origin).resolve())
+        # Variables of the environment that libraries have looked at.
+        self.variables: set[str] = set()
         self._checked = set(sys.modules)
         self._read: set[str] = set()
         self._is_noting = False
@@ -46,14 +49,23 @@ class Own:
         return own
 
     def begin(self) -> None:
-        """From now on, note which of the application's files are opened."""
+        """From now on, note which of the application's files are opened, and which variables are looked at."""
         self._read.clear()
         self._is_noting = True
+        observe(self)
 
     def end(self) -> list[str]:
         """Return those that were opened since, if they are there or not."""
         self._is_noting = False
+        leave_alone()
         return sorted(self._read)
+
+    def on_read(self, name: str) -> None:
+        """Take note that a library looks at a variable of the environment."""
+        self.variables.add(name)
+
+    def on_change(self, name: str) -> None:
+        """Let a library set one."""
 
     def _is_own(self, name: str) -> bool:
         spec = module_spec(name)

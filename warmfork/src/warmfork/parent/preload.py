@@ -28,10 +28,13 @@ class Hazard:
     reason: str
 
 
-def preload(names: Iterable[str], importer: Importer, own: Own, known: Collection[int]) -> list[Hazard]:
+def preload(
+    names: Iterable[str], importer: Importer, own: Own, *, bound: Collection[str], known: Collection[int]
+) -> list[Hazard]:
     """Import the modules. What cannot be imported here is left to the application, which may have its reasons.
 
-    known: processes that no import has started.
+    bound: packages that are to be imported by the application alone, and not by another library either; known:
+    processes that no import has started.
     """
     hazards = []
     before = len(sys.modules)
@@ -39,12 +42,15 @@ def preload(names: Iterable[str], importer: Importer, own: Own, known: Collectio
         if name in sys.modules:
             continue
         importer.refused.clear()
+        modules = set(sys.modules)
         state = _State(known)
         own.begin()
         with suppress(BaseException):
             importlib.import_module(name)
         # What it knows of them, it would know for ever.
         hazards += [Hazard(name, f"reads {report.name(Path(file))}") for file in own.end()]
+        also = {module.partition(".")[0] for module in sys.modules.keys() - modules}.intersection(bound)
+        hazards += [Hazard(name, f"imports {package}, which depends on the environment") for package in sorted(also)]
         hazards += [Hazard(name, f"executes the application's own {module}") for module in own.expel()]
         hazards += [Hazard(name, reason) for reason in state.take_back()]
         if importer.refused and name in sys.modules:

@@ -246,7 +246,14 @@ class Reloader:
     def _promote(self, process: Process, fields: dict[str, Any]) -> None:
         """Let a process serve in place of the one before, unless its code is old already."""
         self._look()
-        if process.role is not Role.STARTING or not self._handover.promote(process):
+        if process.role is not Role.STARTING:
+            return
+        if not (process.is_copy or process.is_fallback):
+            late = self._libraries.note_variables(fields["record"]["setting"], fields["bound"])
+            if late:
+                self._restart(f"libraries were imported before the application has set {', '.join(late)}")
+                return
+        if not self._handover.promote(process):
             return
         self._starting.has_ended()
         if process.is_fallback:

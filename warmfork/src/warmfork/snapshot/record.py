@@ -19,7 +19,7 @@ class Record:
     import; subclassing: modules with classes of which a class of another one takes note; read: files and
     folders that were read while a module was executed, by its name; signatures: of those then; searched: what there
     was when a module was looked for, by folder and name; asking: modules that have asked other programs, databases or
-    persons, whose answers may be others by now.
+    persons, whose answers may be others by now; setting: variables of the environment that it has set.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -30,6 +30,7 @@ class Record:
     signatures: dict[str, list[int]] = field(default_factory=dict)
     searched: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     asking: set[str] = field(default_factory=set)
+    setting: set[str] = field(default_factory=set)
 
     def note_read(self, module: str, path: str, signature: list[int]) -> None:
         """Note that the module reads a file or a folder, which is in that state."""
@@ -86,6 +87,7 @@ class Record:
             "signatures": self.signatures,
             "searched": self.searched,
             "asking": sorted(self.asking),
+            "setting": sorted(self.setting),
         }
 
     @classmethod
@@ -93,7 +95,7 @@ class Record:
         """Return what as_json() has described."""
         record = cls(fields["files"], fields["digests"])
         record.signatures, record.searched = fields["signatures"], fields["searched"]
-        record.asking = set(fields["asking"])
+        record.asking, record.setting = set(fields["asking"]), set(fields["setting"])
         record.imported.update({name: set(names) for name, names in fields["imported"].items()})
         record.subclassing.update(fields["subclassing"])
         record.read.update({name: set(paths) for name, paths in fields["read"].items()})
