@@ -324,8 +324,8 @@ def test_answers_say_that_they_are_of_old_code(tiny: Project, serve: Serve) -> N
     assert server.status()["is_outdated"] is False
     tiny.write("version.py", BLOCKED)
     server.until("the new code is being imported", lambda: tiny.exists("importing"))
-    answer = server.get()
-    assert (answer.text, answer.headers["warmfork-outdated"]) == ("0", "newer code is still starting")
+    server.until("answers say so", lambda: server.get().headers["warmfork-outdated"] == "newer code is still starting")
+    assert server.text() == "0"
     assert server.status()["is_outdated"] is True
     server.until_reported("still starting after 0.1 s; the old code answers meanwhile")
     tiny.touch("import")

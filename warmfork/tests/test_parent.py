@@ -213,8 +213,8 @@ from warmfork.parent import preload
 
 import_all = preload.preload
 
-def and_more(*arguments):
-    hazards = import_all(*arguments)
+def and_more(*arguments, **others):
+    hazards = import_all(*arguments, **others)
     sys.modules["tiny.version"] = types.ModuleType("tiny.version")
     sys.modules["tiny.version"].__file__ = str(Path("tiny/version.py").resolve())
     sys.modules["tiny.version"].VERSION = "old"
