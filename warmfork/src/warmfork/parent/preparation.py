@@ -1,6 +1,7 @@
 """Makes processes ready for the next change: a copy of the template, and processes that stand by."""
 
 import sys
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -20,6 +21,8 @@ _REST = 0.15
 _LEISURE = 1.0
 # Seconds of a start that is worth the memory which processes share that begin after it.
 _SHORT = 2.0
+# Seconds of work that may be done before changes are looked for again.
+_SLICE = 0.01
 # Files edited last for which a process each stands by, where there is memory for it.
 _MOST = 2
 
@@ -128,11 +131,25 @@ class Preparation:
 
     def _stand_by(self) -> None:
         """Let processes stand by for the files edited last."""
-        if not self._processes.one(Role.STARTING):
-            wanted = self._wanted()
-            self._end_standbys_but(wanted)
-            self._fork_standbys(wanted)
-            self._events.call_later("libraries", _REST, self._import_libraries)
+        if self._processes.one(Role.STARTING):
+            return
+        if not self._has_read_statements():
+            self._events.call_later("stand by", 0, self._stand_by)
+            return
+        wanted = self._wanted()
+        self._end_standbys_but(wanted)
+        self._fork_standbys(wanted)
+        self._events.call_later("libraries", _REST, self._import_libraries)
+
+    def _has_read_statements(self) -> bool:
+        """Read some of the texts from which the graph is made; return whether all are read."""
+        deadline = time.monotonic() + _SLICE
+        for file in self._application.record.files.values():
+            if source := self._files.sources.find(file):
+                _ = source.statements
+            if time.monotonic() > deadline:
+                return False
+        return True
 
     def _end_standbys_but(self, wanted: list[frozenset[str]]) -> None:
         """End those that are not wanted; what is there is wanted no longer."""

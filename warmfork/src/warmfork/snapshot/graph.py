@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.sources import Source, Sources
-from warmfork.snapshot.statements import Imported
+from warmfork.snapshot.statements import Imported, Named
 
 
 class Graph:
@@ -22,25 +23,28 @@ class Graph:
         self._importers: defaultdict[str, set[str]] = defaultdict(set)
         # Of them, those that must be executed after it.
         self._dependents: defaultdict[str, set[str]] = defaultdict(set)
-        self._imports: dict[str, set[str]] = {}
+        self._imports: dict[str, AbstractSet[str]] = {}
         self._order = list(record.files)
         # Modules that change what others have made, by registering something, for example.
         self._registering: set[str] = set()
         self._found = {name: source for name, file in record.files.items() if (source := sources.find(file))}
+        names = frozenset(record.files)
         for name, file in record.files.items():
             source = self._found.get(name)
-            targets = _targets(name, source, source.statements.imports) if source else set()
-            changed = _targets(name, source, source.statements.registrations) if source else set()
-            if not changed.isdisjoint(record.files) or name in record.subclassing:
+            named = _named(name, source)
+            if named.registrations & names or name in record.subclassing:
                 self._registering.add(name)
             shown = record.imported.get(name, set())
             if before and source and before.digests.get(file) == source.digest.hex():
                 shown = shown | before.imported.get(name, set())
-            # Importing a.b imports a first, and so does being a.b.
-            reached = {name, *targets, *shown}
-            packages = {above for one in reached for above in _upwards(one)[:-1]}
-            loose = set() if executes_packages else {one for one in packages - targets if self._is_loose(one, reached)}
-            self._imports[name] = (reached | packages) & record.files.keys() - {name}
+            reached = named.targets | shown
+            packages = named.packages.union(*map(_above, shown))
+            loose = (
+                set()
+                if executes_packages
+                else {one for one in packages - named.targets if self._is_loose(one, reached)}
+            )
+            self._imports[name] = ((reached | packages) & names) - {name}
             for needed in self._imports[name]:
                 self._importers[needed].add(name)
                 if needed not in loose:
@@ -69,18 +73,17 @@ class Graph:
         As they do whose turn comes before it does anything, and all where it does nothing.
         """
         source = self._found.get(package)
-        if source is None:
-            return False
-        first = _targets(package, source, source.statements.first)
+        if source is None or source.statements.is_passive:
+            return source is not None
         inside = {one for one in modules if one.startswith(f"{package}.") and one in self._found}
-        return source.statements.is_passive or inside <= first
+        return inside <= _named(package, source).first
 
     def outermost(self, entry: str) -> set[str]:
         """Return the modules that the entry alone imports, such as routers."""
         return {name for name, importers in self._importers.items() if importers == {entry}}
 
 
-def _closure(names: Iterable[str], edges: Mapping[str, set[str]]) -> set[str]:
+def _closure(names: Iterable[str], edges: Mapping[str, AbstractSet[str]]) -> set[str]:
     """Return the names, and all that edges lead to from one of them."""
     found = set(names)
     waiting = list(found)
@@ -91,13 +94,30 @@ def _closure(names: Iterable[str], edges: Mapping[str, set[str]]) -> set[str]:
     return found
 
 
-def _upwards(name: str) -> list[str]:
-    """Return the name of a module, and those of the packages that it is in."""
+def _named(name: str, source: Source | None) -> Named:
+    """Return what a module names; it is remembered as long as its text stays as it is."""
+    if source is None:
+        return Named(packages=frozenset(_above(name)))
+    if name not in source.named:
+        statements = source.statements
+        targets = _targets(name, source, statements.imports)
+        source.named[name] = Named(
+            targets=targets,
+            # Importing a.b imports a first, and so does being a.b.
+            packages=frozenset(_above(name)).union(*map(_above, targets)),
+            registrations=_targets(name, source, statements.registrations),
+            first=_targets(name, source, statements.first),
+        )
+    return source.named[name]
+
+
+def _above(name: str) -> list[str]:
+    """Return the names of the packages that a module is in."""
     parts = name.split(".")
-    return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    return [".".join(parts[:length]) for length in range(1, len(parts))]
 
 
-def _targets(name: str, source: Source, imported: Iterable[Imported]) -> set[str]:
+def _targets(name: str, source: Source, imported: Iterable[Imported]) -> frozenset[str]:
     """Return absolute names of what a module's statements import."""
     package = name if source.path.name == "__init__.py" else name.rpartition(".")[0]
     targets = set()
@@ -108,4 +128,4 @@ def _targets(name: str, source: Source, imported: Iterable[Imported]) -> set[str
         parts = package.split(".")
         base = ".".join(parts[: len(parts) - level + 1])
         targets.add(f"{base}.{target}" if base and target else base or target)
-    return targets - {""}
+    return frozenset(targets - {""})

@@ -9,7 +9,7 @@ import marshal
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from warmfork.snapshot.folders import files_below, files_in, is_link, is_skipped
 from warmfork.snapshot.patterns import Patterns, included_folders, with_folders
 from warmfork.snapshot.reading import BeingWrittenError, read_as_it_is, read_whole
 from warmfork.snapshot.signature import names, signature
-from warmfork.snapshot.statements import Statements
+from warmfork.snapshot.statements import Named, Statements
 
 # Seconds; a file that somebody has had open for writing for so long is taken as it is, for a log or a database is
 # never complete.
@@ -28,15 +28,16 @@ _LONGEST_WRITE = 1.0
 _LARGEST = 1 << 22
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Source:
-    """One file; Python ones have code or the error that compiling them gave."""
+    """One file; Python ones have code or the error that compiling them gave. named: by the module that it is."""
 
     path: Path
     digest: bytes
     content: bytes = field(repr=False, default=b"")
     code: CodeType | None = field(repr=False, default=None)
     error: Exception | None = None
+    named: dict[str, Named] = field(repr=False, default_factory=dict)
 
     @cached_property
     def statements(self) -> Statements:
@@ -70,6 +71,7 @@ class Sources:
         self._included_folders = included_folders(includes, trees)
         self._files: dict[Path, Source] = {}
         self._by_name: dict[str, Source] = {}
+        self._total = 0
         # What the application has read while it was imported: files, and the names in folders.
         self._followed: set[Path] = set()
         # What it writes itself: no reason for a reload.
@@ -176,17 +178,10 @@ class Sources:
         path = Path(name)
         return self._is_excluded(path) and path.is_file()
 
-    def python(self) -> Iterator[Source]:
-        """Yield the Python files."""
-        return (source for source in self._files.values() if source.path.suffix == ".py")
-
     @property
     def digest(self) -> str:
         """12 hexadecimal digits over names and contents of all Python files."""
-        total = hashlib.sha256()
-        for source in sorted(self.python(), key=lambda source: source.path):
-            total.update(os.fsencode(source.path) + b" " + source.digest)
-        return total.hexdigest()[:12]
+        return f"{self._total:012x}"
 
     def pack(self, paths: Iterable[Path]) -> bytes:
         """Return the files' present states, for unpack() in another process."""
@@ -252,13 +247,22 @@ class Sources:
         return {path}
 
     def _put(self, path: Path, source: Source | None) -> None:
-        if (source is None) is (path in self._files):
+        before = self._files.get(path)
+        if (source is None) is not (before is None):
             self._above = None
+        self._total ^= _share(before) ^ _share(source)
         if source:
             self._files[path] = self._by_name[str(path)] = source
         else:
             self._files.pop(path, None)
             self._by_name.pop(str(path), None)
+
+
+def _share(source: Source | None) -> int:
+    """Return what a file adds to the digest of all. Whatever their order, the sum of all is the same."""
+    if source is None or source.path.suffix != ".py":
+        return 0
+    return int.from_bytes(hashlib.sha256(os.fsencode(source.path) + b" " + source.digest).digest()[:6])
 
 
 def _python(path: Path, digest: bytes, content: bytes) -> Source:

@@ -45,6 +45,15 @@ class Statements(NamedTuple):
         return cls(frozenset(imported), registrations, first, len(passive) == len(tree.body))
 
 
+class Named(NamedTuple):
+    """The same with absolute names, for a module that the text is of. packages: those above it and its targets."""
+
+    targets: frozenset[str] = frozenset()
+    packages: frozenset[str] = frozenset()
+    registrations: frozenset[str] = frozenset()
+    first: frozenset[str] = frozenset()
+
+
 def _names(node: ast.AST) -> Iterator[tuple[str, set[Imported]]]:
     """Yield what an import statement binds, and the modules that this may be or come from."""
     if isinstance(node, ast.Import):
