@@ -1,6 +1,7 @@
 """What the parent imports for its children, what it must not, and when it starts itself anew."""
 
 import re
+import signal
 import socket
 import sys
 import threading
@@ -241,6 +242,42 @@ def test_library_that_cannot_be_imported(tiny: Project, library: Path, serve: Se
     tiny.append("version.py", "try:\n    import broken\nexcept SystemExit:\n    VERSION = 'without'\n")
     server = serve(tiny, python_path=[library], prefix=NEW_PROGRAM)
     assert server.text() == "without"
+
+
+# Keeps lines until its process ends; and a folder that must be there until the end of all.
+KEEPING = """
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+
+FOLDER = tempfile.mkdtemp(dir=".")
+atexit.register(shutil.rmtree, FOLDER)
+LINES = []
+
+
+def write():
+    assert Path(FOLDER).exists()
+    with open("lines.txt", "a") as file:
+        file.writelines(LINES)
+
+
+atexit.register(write)
+"""
+
+
+def test_what_a_library_does_at_the_end(tiny: Project, library: Path, serve: Serve) -> None:
+    """In each process that has inherited it: the lines are of that one."""
+    (library / "keeping.py").write_text(KEEPING)
+    tiny.append("version.py", "import keeping\n\nkeeping.LINES.append(f'{VERSION}\\n')\n")
+    server = serve(tiny, "--preload", "keeping", python_path=[library])
+    for number in range(1, 4):
+        tiny.replace("version.py", f"VERSION = {number - 1}", f"VERSION = {number}")
+        server.until_text(str(number))
+        server.until_one_serves()
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert (tiny.directory / "lines.txt").read_text().split() == ["0", "1", "2", "3"]
 
 
 def test_library_that_starts_a_thread(tiny: Project, library: Path, serve: Serve) -> None:

@@ -1,5 +1,6 @@
 """What an application starts, asks and draws: as in a process of its own, and never twice at a time."""
 
+import gc
 import os
 import pty
 import signal
@@ -377,3 +378,18 @@ def test_nothing_is_made_ready_while_the_process_before_ends(tiny: Project, serv
     for number in (1, 2):
         tiny.replace("version.py", f"VERSION = {number - 1}", f"VERSION = {number}")
         server.until_text(str(number))
+
+
+def test_collector_that_is_switched_off_stays_so(tiny: Project, serve: Serve) -> None:
+    tiny.replace(
+        "main.py",
+        "str(VERSION))\n\n\nasync def process",
+        "f'{VERSION} {gc.isenabled()} {gc.get_threshold()}')\n\n\nasync def process",
+    )
+    tiny.replace("main.py", "import os\n", "import gc\nimport os\n")
+    server = serve(tiny)
+    assert server.text() == f"0 True {gc.get_threshold()}"
+    tiny.write("version.py", "import gc\n\ngc.disable()\nVERSION = 1\n")
+    server.until_text(f"1 False {gc.get_threshold()}")
+    tiny.write("version.py", "import gc\n\ngc.set_threshold(9_000, 9, 9)\nVERSION = 2\n")
+    server.until_text("2 True (9000, 9, 9)")

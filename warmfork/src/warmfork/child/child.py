@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 
 from warmfork.activation import Activation
 from warmfork.channel import Channel
-from warmfork.child.ending import end_at_once, end_orderly, forget_inherited
+from warmfork.child.ending import end_at_once, end_orderly
 from warmfork.child.exclusive import Exclusive
 from warmfork.child.executed import Executed
 from warmfork.child.fitness import obstacle
@@ -91,8 +91,10 @@ class Child:
 
     def _import_and_serve(self) -> NoReturn:
         set_title(Title.STARTING)
-        gc.disable()
-        forget_inherited()
+        # Not disable(), so that it is the application's when it is disabled in the end.
+        threshold = gc.get_threshold()
+        gc.set_threshold(0)
+        gc.enable()
         os.register_at_fork(after_in_child=self._leave_to_server)
         sys.addaudithook(self._on_prompt)
         libraries, exclusive = set(sys.modules), Exclusive()
@@ -146,7 +148,8 @@ class Child:
                 log=log,
                 describe=describe,
             )
-            gc.enable()
+            if not gc.get_threshold()[0]:
+                gc.set_threshold(*threshold)
             with asyncio.Runner(loop_factory=loop.get) as runner:
                 runner.run(server.serve())
                 # Within the loop's life, whose own end would wait for what the application has left running.

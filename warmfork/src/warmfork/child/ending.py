@@ -19,11 +19,6 @@ _TIMEOUT = 1.0
 _PAUSE = 0.01
 
 
-def forget_inherited() -> None:
-    """Leave to the parent what it has registered to be done at its end."""
-    atexit._clear()  # noqa: SLF001 - as multiprocessing does
-
-
 def end_orderly(programs: Iterable[int]) -> NoReturn:
     """Do what is registered to be done at the end, and end with what the application has started.
 

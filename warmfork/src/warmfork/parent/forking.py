@@ -11,6 +11,7 @@ from warmfork import report
 from warmfork.activation import Activation
 from warmfork.channel import Channel
 from warmfork.child.child import Child
+from warmfork.child.registered import Registered
 from warmfork.child.seeds import Seeds
 from warmfork.events import EventLoop
 from warmfork.failure import Failure
@@ -33,6 +34,7 @@ class Forking:
     importer: Importer
     territory: Territory
     seeds: Seeds
+    registered: Registered
     # Sees to it that there is nothing here that a child must not inherit.
     check: Callable[[], None]
 
@@ -58,6 +60,7 @@ class Forking:
         if not pid:
             mine.close()
             self._leave_to_parent()
+            self.registered.inherit()
             self.seeds.renew()
             Child(
                 settings=self.settings,

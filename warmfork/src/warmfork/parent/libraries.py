@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable
 
 from warmfork import report
+from warmfork.child.registered import Registered
 from warmfork.parent.own import Own
 from warmfork.parent.preload import Hazard, preload
 from warmfork.snapshot.loader import Importer
@@ -16,6 +17,8 @@ class Libraries:
         """skip: modules that each child imports for itself."""
         self._importer = importer
         self.skip = set(skip)
+        # What libraries have registered to be done at the end.
+        self.registered = Registered()
         self._own = Own(territory, importer.sources.trees)
         # Packages that have looked at variables of the environment which the application sets before it imports them.
         self._bound: set[str] = set()
@@ -35,7 +38,8 @@ class Libraries:
     def preload(self, names: Iterable[str], known: Collection[int]) -> list[Hazard]:
         """Import the modules; return those that a fork cannot inherit. known: processes that no import has started."""
         wanted = [name for name in names if not any(name == skip or name.startswith(f"{skip}.") for skip in self.skip)]
-        return preload(wanted, self._importer, self._own, bound=self._bound, known=known)
+        with self.registered.noting():
+            return preload(wanted, self._importer, self._own, bound=self._bound, known=known)
 
     def note_variables(self, setting: Iterable[str], bound: Iterable[str]) -> list[str]:
         """Take note of how the application uses the environment when it is imported.

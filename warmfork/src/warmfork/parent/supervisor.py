@@ -88,7 +88,15 @@ class Supervisor:
             files=self._files,
             libraries=self._libraries,
             forking=Forking(
-                settings, self._events, listener, activation, importer, territory, Seeds(), self._libraries.check
+                settings,
+                self._events,
+                listener,
+                activation,
+                importer,
+                territory,
+                Seeds(),
+                self._libraries.registered,
+                self._libraries.check,
             ),
             state=state,
             look=self._look,
