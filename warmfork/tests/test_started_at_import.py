@@ -370,6 +370,33 @@ def test_conflict_with_the_process_before(tiny: Project, serve: Serve) -> None:
     assert len(server.reports("needs what only one process can have .*already running")) == 1
 
 
+LOCKING = """
+import atexit
+import os
+
+os.open("turn", os.O_CREAT | os.O_EXCL)
+atexit.register(os.unlink, os.path.abspath("turn"))
+"""
+
+
+def test_lock_that_is_a_file_is_taken_in_turn(tiny: Project, serve: Serve) -> None:
+    tiny.append("version.py", LOCKING)
+    server = serve(tiny)
+    for number in (1, 2):
+        tiny.replace("version.py", f"VERSION = {number - 1}", f"VERSION = {number}")
+        server.until_text(str(number))
+    assert server.reports("needs what only one process can have .*File exists")
+
+
+def test_file_that_nobody_holds_is_in_the_way(tiny: Project, serve: Serve) -> None:
+    """It was there before, so to end what serves would not help."""
+    (tiny.directory / "turn").touch()
+    server = serve(tiny)
+    tiny.append("version.py", LOCKING)
+    server.until_reported("not reloaded, the old code serves on")
+    assert server.text() == "0"
+
+
 def test_nothing_is_made_ready_while_the_process_before_ends(tiny: Project, serve: Serve) -> None:
     """A standby that is forked meanwhile would never end, and what waits until it is alone never begin."""
     # Longer than the pause after which the next processes are made ready.

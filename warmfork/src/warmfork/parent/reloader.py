@@ -310,7 +310,7 @@ class Reloader:
         """Do the same for what a process has tried, and try again if that may help."""
         failure = process.failure or _ended(code)
         serving = self._processes.serving
-        if is_conflict(failure.traceback) and serving and not serving.is_fallback:
+        if serving and not serving.is_fallback and is_conflict(failure.traceback, serving.age):
             # Most likely with what serves, as under a server that lets the old process end first it would not be.
             self._application.note_conflict(failure.error)
             self._starting.alone()

@@ -2,18 +2,35 @@
 
 import errno
 import os
+import re
+import time
+from pathlib import Path
 
 # What errors say of an address, a file or a lock that another process has.
 _TAKEN = (os.strerror(errno.EADDRINUSE), os.strerror(errno.EAGAIN), "already running", "could not be acquired")
+# A lock is a file that nobody else can create meanwhile.
+_IN_THE_WAY = re.compile(f"{os.strerror(errno.EEXIST)}: '(.+)'")
 # Seconds until what failed while it was imported is tried again: another tool may just have been replacing files.
 _SOON = 0.5
 # Seconds until what failed while it started is tried again, doubled from each time to the next: a database may be away.
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 
 
-def is_conflict(error: str) -> bool:
-    """Tell whether something did not start because another process has what it needs, by what it has said."""
-    return any(words in error for words in _TAKEN)
+def is_conflict(error: str, age: float) -> bool:
+    """Tell whether something did not start because another process has what it needs, by what it has said.
+
+    age: of that process, in seconds. A file that is in the way is its own when it is no older.
+    """
+    return any(words in error for words in _TAKEN) or any(
+        _is_younger(Path(name), age) for name in _IN_THE_WAY.findall(error)
+    )
+
+
+def _is_younger(path: Path, seconds: float) -> bool:
+    try:
+        return time.time() - path.stat().st_ctime <= seconds
+    except OSError:
+        return False
 
 
 class Retry:
