@@ -420,3 +420,18 @@ def test_collector_that_is_switched_off_stays_so(tiny: Project, serve: Serve) ->
     server.until_text(f"1 False {gc.get_threshold()}")
     tiny.write("version.py", "import gc\n\ngc.set_threshold(9_000, 9, 9)\nVERSION = 2\n")
     server.until_text("2 True (9000, 9, 9)")
+
+
+def test_context_that_is_set_at_the_import(tiny: Project, serve: Serve) -> None:
+    tiny.replace(
+        "main.py", "str(VERSION))\n\n\nasync def process", "f'{VERSION} {CONTEXT.get()}')\n\n\nasync def process"
+    )
+    tiny.replace("main.py", "import VERSION\n", "import CONTEXT, VERSION\n")
+    tiny.append("version.py", "import contextvars\n\nCONTEXT = contextvars.ContextVar('CONTEXT', default='unset')\n")
+    tiny.append("version.py", "CONTEXT.set('set')\n")
+    server = serve(tiny)
+    assert server.text() == "0 set"
+    tiny.replace("version.py", "VERSION = 0", "VERSION = 1")
+    server.until_text("1 set")
+    tiny.replace("main.py", "f'{VERSION} ", "f'swapped {VERSION} ")
+    server.until_text("swapped 1 set")

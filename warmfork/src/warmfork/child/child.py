@@ -151,7 +151,7 @@ class Child:
             if not gc.get_threshold()[0]:
                 gc.set_threshold(*threshold)
             with asyncio.Runner(loop_factory=loop.get) as runner:
-                runner.run(server.serve())
+                runner.run(server.serve(), context=loop.context)
                 # Within the loop's life, whose own end would wait for what the application has left running.
                 end_orderly(programs)
 

@@ -1,6 +1,7 @@
 """The event loop within which the application is imported, as under uvicorn: some ask for it, or make tasks."""
 
 import asyncio
+import contextvars
 import sys
 from collections.abc import Callable
 
@@ -20,6 +21,8 @@ class ImportLoop:
         self._factory().close()
         self.opened_before = descriptors()
         self._loop = self._factory()
+        # In which the application is imported and served: what it sets there at its import, requests see.
+        self.context = contextvars.copy_context()
         self.run(lambda: None)
         self._references = sys.getrefcount(self._loop)
 
@@ -29,7 +32,7 @@ class ImportLoop:
         async def act() -> None:
             action()
 
-        self._loop.run_until_complete(act())
+        self._loop.run_until_complete(self._loop.create_task(act(), context=self.context))
 
     def close_unless_held(self) -> None:
         """Take note that the application is imported."""
