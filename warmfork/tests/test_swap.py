@@ -273,3 +273,13 @@ def test_equal_files_are_told_apart(project: Project, serve: Serve) -> None:
     server.until_text("123")
     server.until_reloads(3)
     assert way(server).endswith(": ran, which has run, has changed in line 9")
+
+
+def test_line_that_was_taken_from_the_code(tiny: Project, serve: Serve) -> None:
+    """As a registry takes it, to show where something is defined."""
+    tiny.write("version.py", "def here(): ...\n\n\nVERSION = here.__code__.co_firstlineno\n")
+    server = serve(tiny)
+    for line in range(2, 5):
+        server.until_copy()
+        tiny.write("version.py", "#\n" + tiny.path("version.py").read_text())
+        server.until_text(str(line))

@@ -95,10 +95,11 @@ class Executed:
             raise RefusalError("functions are made of more than its text")
         pairs = list(compare(self._modules[file], new, self._ran))
         for pair in pairs:
-            is_looked_at = pair.old in self._looked_at
-            if (is_looked_at or self._is_held(pair)) and not is_same(pair.old, pair.new):
-                why = "was looked into when it was imported" if is_looked_at else "is in use beside the function"
-                raise RefusalError(f"the code of {pair.old.co_qualname} {why}")
+            # Whoever has looked into it may have taken its lines.
+            if pair.old in self._looked_at and pair.old != pair.new:
+                raise RefusalError(f"the code of {pair.old.co_qualname} was looked into when it was imported")
+            if self._is_held(pair) and not is_same(pair.old, pair.new):
+                raise RefusalError(f"the code of {pair.old.co_qualname} is in use beside the function")
         return pairs
 
     def _is_held(self, pair: Pair) -> bool:
