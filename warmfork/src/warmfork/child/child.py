@@ -164,7 +164,7 @@ class Child:
             return {"unfit": f"asks other programs (in {asking[0]})"}
         if found := self._without_leaving(lambda: obstacle(opened)):
             return {"unfit": f"opens {found}"}
-        template = Template(self.importer, executed, lambda: self._without_leaving(os.fork))
+        template = Template(self.importer, executed, self.seeds, lambda: self._without_leaving(os.fork))
         if pid := template.leave(self.channel):
             self._intermediate = pid
             return {}

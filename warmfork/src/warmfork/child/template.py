@@ -14,6 +14,7 @@ from warmfork import report
 from warmfork.channel import Channel, Message
 from warmfork.child.executed import Executed
 from warmfork.child.prefault import prefault
+from warmfork.child.seeds import Seeds
 from warmfork.child.swap import RefusalError
 from warmfork.child.title import Title, set_title
 from warmfork.memory import read_all
@@ -24,10 +25,11 @@ from warmfork.snapshot.loader import Importer
 class Template:
     """How a process leaves a template behind, and what becomes of that."""
 
-    def __init__(self, importer: Importer, executed: Executed, fork: Callable[[], int]) -> None:
+    def __init__(self, importer: Importer, executed: Executed, seeds: Seeds, fork: Callable[[], int]) -> None:
         """fork: as os.fork(), without what an application's own forks must let go of."""
         self._importer = importer
         self._executed = executed
+        self._seeds = seeds
         self._fork = fork
         # In a copy: of the change that it has taken over.
         self.generation = 0
@@ -58,6 +60,7 @@ class Template:
         """Copy this process whenever it is asked to; return in each copy."""
         channel.send("forked", pid=os.getpid())
         self._executed.find_functions()
+        self._seeds.find()
         set_title(Title.TEMPLATE)
         while True:
             message = _next(channel)
