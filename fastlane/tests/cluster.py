@@ -105,6 +105,14 @@ class Pod:
             with contextlib.suppress(OSError):
                 connection.sendall(json.dumps(event).encode() + b"\n")
 
+    def await_comparison(self) -> None:
+        """Return when all its files have been compared: what is sent before that may be sent twice."""
+        until(lambda: self.comparisons, "it is asked for all its files")
+        before = self.comparisons
+        # The next question comes when the answer to the last one has been looked at.
+        self.tell({"event": "digests", "files": {}, "stale": ["/app/app/nothing"]})
+        until(lambda: self.comparisons > before, "it is asked for a folder of its own")
+
     def end(self) -> None:
         self._server.end()
         self.hang_up()

@@ -16,6 +16,7 @@ def test_pods_are_followed_as_they_come_and_go(lane: FastLane, cluster: Cluster,
     lane.said("backend-a: connected")
     newer = cluster.add("backend-b")
     lane.said("backend-b: connected")
+    newer.await_comparison()
     cluster.remove("backend-a")
     until(lambda: len(lane.children()) == 2, "the watch and one stream are left")
     (app / "main.py").write_text("version = 2\n")
@@ -28,6 +29,7 @@ def test_a_pod_that_ends_gets_no_more_saves(lane: FastLane, cluster: Cluster, ap
     pods = [cluster.add("backend-a"), cluster.add("backend-b")]
     for pod in pods:
         lane.said(f"{pod.name}: connected")
+        pod.await_comparison()
     cluster.announce("backend-a", ending=True)
     until(lambda: len(lane.children()) == 2, "the watch and one stream are left")
     (app / "main.py").write_text("version = 2\n")
@@ -97,6 +99,7 @@ def test_another_senders_pod_is_left_to_it_in_one_line(lane: FastLane, cluster: 
     taken, free = cluster.add("backend-a"), cluster.add("backend-b")
     lane.said("backend-a: connected")
     lane.said("backend-b: connected")
+    free.await_comparison()
     refusal = {"ok": False, "error": "refused: another sender is connected"}
     taken.answer = lambda _: refusal
     taken.hang_up()

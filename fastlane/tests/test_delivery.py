@@ -38,10 +38,11 @@ def branches(app: Path) -> Path:
 
 @pytest.fixture
 def pods(lane: FastLane, cluster: Cluster) -> list[Pod]:
-    """Return two replicas to which the lane is open."""
+    """Return two replicas to which the lane is open, and which it has found to be equal."""
     pods = [cluster.add("backend-a"), cluster.add("backend-b")]
     for pod in pods:
         lane.said(f"{pod.name}: connected")
+        pod.await_comparison()
     return pods
 
 
