@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 EVERYTHING = PurePosixPath()
 
+_WARMFORK = PurePosixPath("warmfork/src/warmfork")
 _WITH_WARMFORK = ("fastlane/tests/test_warmfork.py", "bench/tests/test_servers.py")
 
 
@@ -40,15 +41,16 @@ USERS: Mapping[str, tuple[str, ...]] = {
     "frontend": ("frontend/tests", "backend/tests/test_dev.py", "bench/tests/test_page.py"),
     "k8s": ("tests/manifests", "tests/smoke"),
     "warmfork": ("warmfork/tests", *_WITH_WARMFORK, "fastlane/tests/test_equality.py"),
-    # Nearly every test there starts all of it. What each part is there for, the tests of these files ask.
+    # Nearly every test there starts all of it. What each part is there for, the tests of these files ask; those that
+    # are not named run with each part.
     "warmfork/src/warmfork": (
         *_warmfork("connections", "control", "failures", "fallback", "logs", "options", "parent", "signals", "sockets"),
         *_warmfork("started_at_import", "status", "tls", "uvicorn_versions"),
         *_WITH_WARMFORK,
     ),
     "warmfork/src/warmfork/child": (
-        *_warmfork("edits", "failures", "frameworks", "harmful_imports", "order", "parent", "prefault", "reads"),
-        *_warmfork("started_at_import", "swap", "what_is_depended_on"),
+        *_warmfork("edits", "environment", "failures", "frameworks", "harmful_imports", "order", "parent", "prefault"),
+        *_warmfork("reads", "started_at_import", "swap", "what_is_depended_on"),
         "warmfork/tests/differential",
     ),
     "warmfork/src/warmfork/control": (
@@ -139,8 +141,16 @@ def _tests_of(path: PurePosixPath, dependents: Mapping[PurePosixPath, list[PureP
         return importers or {PurePosixPath(*folders[: folders.index("tests") + 1])}
     for above in (path, *path.parents):
         if str(above) in USERS:
-            return importers | {PurePosixPath(name) for name in USERS[str(above)]}
+            found = importers | {PurePosixPath(name) for name in USERS[str(above)]}
+            return found | _of_no_part() if _WARMFORK in (above, *above.parents) else found
     return importers or {EVERYTHING}
+
+
+def _of_no_part() -> set[PurePosixPath]:
+    """Return warmfork's tests that the table gives to no part of it: they run with each."""
+    parts = [users for name, users in USERS.items() if _WARMFORK in (PurePosixPath(name), *PurePosixPath(name).parents)]
+    files = {PurePosixPath(path.relative_to(ROOT)) for path in (ROOT / "warmfork" / "tests").glob("test_*.py")}
+    return files - {PurePosixPath(user) for users in parts for user in users}
 
 
 def _importers(path: PurePosixPath, dependents: Mapping[PurePosixPath, list[PurePosixPath]]) -> set[PurePosixPath]:
