@@ -40,7 +40,8 @@ LIFESPAN = """async def lifespan(_):
 app = Starlette(
     lifespan=lifespan,"""
 PATIENT = ("--timeout-graceful-shutdown", "60")
-HOLDING = ("--hold-timeout", "60")
+# A busy machine takes longer than what uvicorn lets a connection be idle.
+HOLDING = ("--hold-timeout", "60", "--timeout-keep-alive", "60")
 
 
 def save_version(project: Project, server: Server, version: int) -> None:

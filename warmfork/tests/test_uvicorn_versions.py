@@ -29,7 +29,7 @@ COMBINATIONS = [
     for version in REQUIREMENTS
     for pair in (itertools.product(HTTP, LOOPS) if version in {OLDEST, NEWEST} else zip(HTTP, LOOPS, strict=True))
 ]
-PATIENT = ("--timeout-graceful-shutdown", "60", "--hold-timeout", "60")
+PATIENT = ("--timeout-graceful-shutdown", "60", "--hold-timeout", "60", "--timeout-keep-alive", "60")
 SHOW = """
 import uvicorn
 
