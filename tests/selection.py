@@ -1,6 +1,6 @@
 """A pytest plugin: `--changed` runs what a change against main touches, and the core; each run ends with its times.
 
-`--numprocesses auto` means two for each core: two thirds of the time a test waits for another process.
+`--numprocesses auto` means two for each core, for tests wait for other processes.
 
 A changed file touches the tests of its folder, by the table below, and every test file that imports it, directly or
 not. What neither the table nor an import can tell touches everything.
