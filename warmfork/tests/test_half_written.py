@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from sample_project import Project
 from warmfork.control.control import Control, Outcome
 from warmfork.events import EventLoop
 from warmfork.snapshot.reading import BeingWrittenError, read_whole
 from warmfork.snapshot.sources import Sources
 from warmfork.watching.watcher import Watcher
+from warmfork_server import Serve
 
 
 class IdleReloader:
@@ -116,3 +118,43 @@ def test_half_of_an_older_content_is_not_taken_for_a_newer_one(tmp_path: Path, f
     control.put_back(watcher.read(), watcher.is_being_written)
     assert file.read_text() == "VERSION = 2\n"
     control.close()
+
+
+# Reads its own text when it starts; the first time, somebody else is just writing it.
+READING = """
+import os
+from contextlib import asynccontextmanager
+
+
+@asynccontextmanager
+async def lifespan(_):
+    path = Path(__file__).with_name("version.py")
+    if Path("torn").exists():
+        Path("torn").unlink()
+        whole = path.read_bytes()
+        path.write_bytes(whole[:5])
+        app.state.seen = path.read_bytes()
+        path.write_bytes(whole)
+    else:
+        app.state.seen = path.read_bytes()
+    yield
+
+
+async def seen(_):
+    return PlainTextResponse(app.state.seen)
+
+
+app.router.lifespan_context = lifespan
+app.routes.append(Route("/seen", seen))
+"""
+
+
+@pytest.mark.parametrize("swapping", ("--swap", "--no-swap"))
+def test_file_that_is_half_written_when_the_application_starts(tiny: Project, serve: Serve, swapping: str) -> None:
+    tiny.append("main.py", READING)
+    server = serve(tiny, swapping)
+    tiny.touch("torn")
+    tiny.append("version.py", "\n\ndef unused():\n    pass\n")
+    text = tiny.path("version.py").read_text()
+    server.until("the whole file was read", lambda: server.text("/seen") == text)
+    assert not tiny.exists("torn")

@@ -20,6 +20,7 @@ from warmfork.child.fitness import obstacle
 from warmfork.child.import_loop import ImportLoop
 from warmfork.child.prefault import prefault
 from warmfork.child.seeds import Seeds
+from warmfork.child.start_reads import StartReads
 from warmfork.child.swap import RefusalError
 from warmfork.child.template import Template, swap_executed
 from warmfork.child.title import Title, set_title
@@ -126,16 +127,19 @@ class Child:
             found, programs = exclusive.found(), exclusive.processes()
             change = self._split(executed, loop.opened_before, found) if executed else {}
 
+            start_reads = StartReads(importer.sources)
+
             def describe() -> dict[str, Any]:
+                torn = {"torn": start_reads.stop()}
                 if "swapped" in change:
-                    return change
+                    return {**change, **torn}
                 if self._intermediate:
                     reap(self._intermediate)
                 record = importer.record.as_json()
                 held = "" if found else ", ".join(exclusive.held())
                 exclusively = {"exclusive": found, "held": held}
                 learned = {"learned": self._learned(libraries), "bound": sorted(variables.libraries)}
-                return {"record": record, **learned, **exclusively, **change}
+                return {"record": record, **learned, **exclusively, **change, **torn}
 
             self.seeds.stop()
             self.status.code = importer.sources.digest

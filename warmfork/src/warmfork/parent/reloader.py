@@ -29,6 +29,8 @@ from warmfork.snapshot.record import Record
 
 # Seconds from which on a lifespan is worth a word.
 _LEAST_LIFESPAN = 0.001
+# Seconds until what was half written when the application has read it is there.
+_WRITING = 0.05
 # A process that ends before it is so many seconds old is not replaced before the next change.
 _MINIMUM_UPTIME = 1.0
 
@@ -156,6 +158,7 @@ class Reloader:
         if self._is_stopping or not changed:
             return
         self._events.cancel("retry")
+        self._events.cancel("torn")
         self._retry.forget()
         self._children.note_change(changed)
         self._children.kill(Role.STARTING)
@@ -271,6 +274,9 @@ class Reloader:
         self._preparation.soon(was_swapped=process.is_copy)
         if not process.is_copy:
             self.change(self._files.follow(self._application.record), time.monotonic())
+        if torn := set(map(Path, fields["torn"])):
+            # The application has read what nobody has meant.
+            self._events.call_later("torn", _WRITING, lambda: self.change(torn, time.monotonic()))
 
     def _report_success(self, process: Process, lifespan: float) -> None:
         """Tell everybody that it serves. lifespan: seconds that the application has taken to start."""

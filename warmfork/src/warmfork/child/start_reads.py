@@ -1,0 +1,37 @@
+"""What the application reads of its own files when it starts: one may be half written just then."""
+
+import os
+import sys
+from contextlib import suppress
+from typing import Any
+
+from warmfork.snapshot.sources import Sources
+
+
+class StartReads:
+    """Notes the sizes of files of the snapshot that are opened, until it is told to stop."""
+
+    def __init__(self, sources: Sources) -> None:
+        """Begin."""
+        self._sources = sources
+        self._sizes: dict[str, int] = {}
+        self._is_active = True
+        sys.addaudithook(self._on_event)
+
+    def stop(self) -> list[str]:
+        """Note nothing more; return the files whose sizes were not those in the snapshot."""
+        self._is_active = False
+        return sorted(path for path, size in self._sizes.items() if size != self._known_size(path))
+
+    def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open" or not self._is_active:
+            return
+        # A path may be none at all.
+        with suppress(OSError, ValueError, TypeError):
+            path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100 - as it was written
+            if path.endswith(".py") and self._known_size(path) is not None:
+                self._sizes[path] = os.stat(path).st_size  # noqa: PTH116
+
+    def _known_size(self, path: str) -> int | None:
+        source = self._sources.find(path)
+        return len(source.content) if source else None
