@@ -45,6 +45,9 @@ class Graph:
                 else {one for one in packages - named.targets if self._is_loose(one, reached)}
             )
             self._imports[name] = ((reached | packages) & names) - {name}
+            # What is imported after a module has done something may have seen that, and all that this imports.
+            later = named.later & record.imported.get(name, set())
+            self._dependents[name] |= (_closure(later, record.imported) & names) - {name}
             for needed in self._imports[name]:
                 self._importers[needed].add(name)
                 if needed not in loose:
@@ -107,6 +110,7 @@ def _named(name: str, source: Source | None) -> Named:
             packages=frozenset(_above(name)).union(*map(_above, targets)),
             registrations=_targets(name, source, statements.registrations),
             first=_targets(name, source, statements.first),
+            later=_targets(name, source, statements.later),
         )
     return source.named[name]
 

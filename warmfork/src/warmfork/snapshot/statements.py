@@ -1,8 +1,8 @@
 """What a module's text says of the modules that it imports."""
 
 import ast
-from collections.abc import Iterator
-from itertools import takewhile
+from collections.abc import Container, Iterator
+from itertools import dropwhile, takewhile
 from typing import NamedTuple
 
 
@@ -17,13 +17,16 @@ class Statements(NamedTuple):
     """What the statements are about.
 
     imports: all names; registrations: those of objects that the module changes while it is executed; first: those that
-    are imported before the module does anything else; is_passive: it does nothing else at all that others could see.
+    are imported before the module does anything else; later: those that are imported after it has called a function for
+    nothing but what that does, or changed something that it has imported; is_passive: it does nothing else at all that
+    others could see.
     """
 
     imports: frozenset[Imported] = frozenset()
     registrations: frozenset[Imported] = frozenset()
     first: frozenset[Imported] = frozenset()
     is_passive: bool = False
+    later: frozenset[Imported] = frozenset()
 
     @classmethod
     def of(cls, text: bytes) -> "Statements":
@@ -42,7 +45,9 @@ class Statements(NamedTuple):
         registrations = frozenset[Imported]().union(*(bound.get(root, set()) for root in changed))
         passive = list(takewhile(_is_passive, tree.body))
         first = frozenset(one for node in passive for _, names in _names(node) for one in names)
-        return cls(frozenset(imported), registrations, first, len(passive) == len(tree.body))
+        acting = dropwhile(lambda node: not _acts(node, bound), _executed(tree))
+        later = frozenset(one for node in acting for _, names in _names(node) for one in names)
+        return cls(frozenset(imported), registrations, first, len(passive) == len(tree.body), later)
 
 
 class Named(NamedTuple):
@@ -52,6 +57,7 @@ class Named(NamedTuple):
     packages: frozenset[str] = frozenset()
     registrations: frozenset[str] = frozenset()
     first: frozenset[str] = frozenset()
+    later: frozenset[str] = frozenset()
 
 
 def _names(node: ast.AST) -> Iterator[tuple[str, set[Imported]]]:
@@ -64,6 +70,14 @@ def _names(node: ast.AST) -> Iterator[tuple[str, set[Imported]]]:
         for alias in node.names:
             name = f"{module}.{alias.name}" if module else alias.name
             yield alias.asname or alias.name, {Imported(node.level, module), Imported(node.level, name)}
+
+
+def _acts(node: ast.AST, imported: Container[str]) -> bool:
+    """Tell whether a statement does something that modules could see which are imported after it."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name):
+        return True
+    is_definition = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+    return not is_definition and any(root in imported for root in _changed(node))
 
 
 def _is_passive(statement: ast.stmt) -> bool:
