@@ -347,6 +347,44 @@ def test_time_for_which_requests_wait(given: float | None, starts: tuple[float, 
     assert handover.hold_timeout == seconds
 
 
+BUSY = """
+async def busy(_):
+    Path("busy").touch()
+    while not Path("idle").exists():
+        time.sleep(0.005)
+    return PlainTextResponse(str(VERSION))
+
+
+app.routes.append(Route("/busy", busy))
+"""
+
+
+def test_old_code_answers_nobody_once_new_code_does(tiny: Project, serve: Serve) -> None:
+    """It may be busy just when the new code is ready, and read requests before it reads that."""
+    tiny.append("main.py", "import time\n" + BUSY)
+    server = serve(tiny, "--hold-timeout", "0.1")
+    with server.connect() as kept, server.connect() as busy:
+        kept.get()
+        tiny.write("version.py", BLOCKED + 'Path("imported").touch()\n')
+        server.until("old code answers", lambda: "warmfork-outdated" in server.get().headers)
+        busy.send(request("/busy"))
+        server.until("the process is busy", lambda: tiny.exists("busy"))
+        kept.send(request("/"))
+        tiny.touch("import")
+        answers: list[str] = []
+        with server.connect() as new:
+            new.send(request("/"))
+            reading = threading.Thread(target=lambda: answers.append(f"new {new.answer().text}"))
+            reading.start()
+            server.until("the new code is imported", lambda: tiny.exists("imported"))
+            late = time.monotonic() + 0.5
+            server.until("the new code answers if it may", lambda: answers or time.monotonic() > late)
+            tiny.touch("idle")
+            answers.append(f"kept {kept.answer().text}")
+            reading.join()
+    assert answers != ["new 1", "kept 0"]
+
+
 def test_waiting_requests_are_answered_when_the_new_code_fails(tiny: Project, serve: Serve) -> None:
     server = serve(tiny, *HOLDING)
     with server.connect() as kept, server.connect() as new:

@@ -126,20 +126,17 @@ class Child:
             gc.freeze()
             found, programs = exclusive.found(), exclusive.processes()
             change = self._split(executed, loop.opened_before, found) if executed else {}
-
             start_reads = StartReads(importer.sources)
 
             def describe() -> dict[str, Any]:
-                torn = {"torn": start_reads.stop()}
+                told = {**change, "torn": start_reads.stop()}
                 if "swapped" in change:
-                    return {**change, **torn}
+                    return told
                 if self._intermediate:
                     reap(self._intermediate)
-                record = importer.record.as_json()
                 held = "" if found else ", ".join(exclusive.held())
-                exclusively = {"exclusive": found, "held": held}
-                learned = {"learned": self._learned(libraries), "bound": sorted(variables.libraries)}
-                return {"record": record, **learned, **exclusively, **change, **torn}
+                told |= {"record": importer.record.as_json(), "exclusive": found, "held": held}
+                return told | {"learned": self._learned(libraries), "bound": sorted(variables.libraries)}
 
             self.seeds.stop()
             self.status.code = importer.sources.digest

@@ -31,6 +31,9 @@ class Handover:
         self._graceful_timeout = settings.graceful_timeout
         self._given_timeout = settings.hold_timeout
         self._starts: deque[float] = deque(maxlen=_STARTS)
+        # Whether the one that serves has given up waiting, and what is to be done once it waits again.
+        self._has_given_up = False
+        self._when_held: Callable[[], None] | None = None
         self._when_alone: Callable[[], None] | None = None
         # Kept connections that wait for a process that serves.
         self._idle: list[int] = []
@@ -49,8 +52,27 @@ class Handover:
 
     def hold(self) -> None:
         """Let requests wait, so that none is answered by old code once another has seen the new."""
+        self._has_given_up = False
         if serving := self._processes.serving:
             serving.channel.send("hold", seconds=self.hold_timeout)
+
+    def must_hold_again(self, then: Callable[[], None]) -> bool:
+        """Tell whether old code answers by now; if so, let requests wait again, and do this once they do."""
+        serving = self._processes.serving
+        if not self._has_given_up or serving is None:
+            return False
+        self._has_given_up = False
+        self._when_held = then
+        serving.channel.send("hold", seconds=_PATIENCE, confirm=True)
+        # One that is busy answers nobody; but it may be so for ever.
+        self._events.call_later("held", _PATIENCE, self._on_held)
+        return True
+
+    def _on_held(self) -> None:
+        self._events.cancel("held")
+        then, self._when_held = self._when_held, None
+        if then:
+            then()
 
     def resume(self, failure: Failure | None) -> None:
         """Let the requests go on that wait for a change. failure: why it came to nothing."""
@@ -124,7 +146,11 @@ class Handover:
 
     def on_message(self, process: Process, message: Message) -> None:
         """Take in what a process says of its connections and of the person at its prompt."""
-        if message.event == "idle":
+        if message.event == "gave up":
+            self._has_given_up = process.role is Role.SERVING
+        elif message.event == "held":
+            self._on_held()
+        elif message.event == "idle":
             self._give(message.descriptors)
         elif message.event == "prompting":
             process.is_prompting = bool(message.fields["active"])

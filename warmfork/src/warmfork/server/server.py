@@ -122,6 +122,8 @@ class Server(uvicorn.Server):
             self._begin.set()
         elif message.event == "hold" and not self._leaving:
             self._hold(message.fields["seconds"])
+            if message.fields.get("confirm"):
+                self._channel.send("held")
         elif message.event == "resume":
             self._status.failure = Failure(**message.fields) if message.fields else None
             self._status.is_outdated = False
@@ -197,6 +199,7 @@ class Server(uvicorn.Server):
     def _go_on(self) -> None:
         """Answer by this code, though newer one is on its way."""
         self._status.is_outdated = True
+        self._channel.send("gave up")
         self._resume()
 
     def _resume(self) -> None:
