@@ -175,3 +175,23 @@ def test_modules_do_not_depend_on_all_that_their_package_does(
         server.until_standby()
     serving = server.titled("serving")[-1]
     assert next(line for line in executed(tiny) if line.endswith(f" {serving}")) == f"{first} {serving}"
+
+
+@pytest.mark.parametrize(
+    "instead",
+    ("def later():\n    from tiny import x", "TYPE_CHECKING = False\nif TYPE_CHECKING:\n    from tiny import x"),
+)
+def test_module_that_is_imported_no_more_is_not_there(tiny: Project, serve: Serve, instead: str) -> None:
+    """It may have been imported ahead of the edit."""
+    text = "import sys\n\nfrom tiny import x\n\nVERSION = {} + ('tiny.x' in sys.modules)\n"
+    tiny.write("x.py", MODULE)
+    tiny.write("version.py", text.format(10))
+    server = serve(tiny)
+    assert server.text() == "11"
+    for number in (20, 30):
+        server.until_standby()
+        tiny.write("version.py", text.format(number))
+        server.until_text(str(number + 1))
+    server.until_standby()
+    tiny.write("version.py", text.format(40).replace("from tiny import x", instead))
+    server.until_text("40")

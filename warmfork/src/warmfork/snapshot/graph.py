@@ -23,7 +23,8 @@ class Graph:
         self._importers: defaultdict[str, set[str]] = defaultdict(set)
         # Of them, those that must be executed after it.
         self._dependents: defaultdict[str, set[str]] = defaultdict(set)
-        self._imports: dict[str, AbstractSet[str]] = {}
+        # Modules that it imports when it is executed.
+        self._needed: dict[str, AbstractSet[str]] = {}
         self._order = list(record.files)
         # Modules that change what others have made, by registering something, for example.
         self._registering: set[str] = set()
@@ -44,18 +45,18 @@ class Graph:
                 if executes_packages
                 else {one for one in packages - named.targets if self._is_loose(one, reached)}
             )
-            self._imports[name] = ((reached | packages) & names) - {name}
+            self._needed[name] = ((named.executed | shown).union(*map(_above, shown)) & names) - {name}
             # What is imported after a module has done something may have seen that, and all that this imports.
             later = named.later & record.imported.get(name, set())
             self._dependents[name] |= (_closure(later, record.imported) & names) - {name}
-            for needed in self._imports[name]:
-                self._importers[needed].add(name)
-                if needed not in loose:
-                    self._dependents[needed].add(name)
+            for imported in ((reached | packages) & names) - {name}:
+                self._importers[imported].add(name)
+                if imported not in loose:
+                    self._dependents[imported].add(name)
 
     def needs(self, name: str) -> set[str]:
-        """Return the module, and all that it imports, directly or not."""
-        return _closure([name], self._imports)
+        """Return the module, and all that is imported when it is executed, directly or not."""
+        return _closure([name], self._needed)
 
     def dependents(self, names: Iterable[str]) -> set[str]:
         """Return the modules, and all that must be executed after one of them."""
@@ -104,10 +105,12 @@ def _named(name: str, source: Source | None) -> Named:
     if name not in source.named:
         statements = source.statements
         targets = _targets(name, source, statements.imports)
+        executed = _targets(name, source, statements.executed)
         source.named[name] = Named(
             targets=targets,
             # Importing a.b imports a first, and so does being a.b.
             packages=frozenset(_above(name)).union(*map(_above, targets)),
+            executed=executed.union(_above(name), *map(_above, executed)),
             registrations=_targets(name, source, statements.registrations),
             first=_targets(name, source, statements.first),
             later=_targets(name, source, statements.later),

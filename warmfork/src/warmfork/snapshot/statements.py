@@ -16,13 +16,14 @@ class Imported(NamedTuple):
 class Statements(NamedTuple):
     """What the statements are about.
 
-    imports: all names; registrations: those of objects that the module changes while it is executed; first: those that
-    are imported before the module does anything else; later: those that are imported after it has called a function for
-    nothing but what that does, or changed something that it has imported; is_passive: it does nothing else at all that
-    others could see.
+    imports: all names; executed: those of the statements that are executed with the module; registrations: those of
+    objects that the module changes while it is executed; first: those that are imported before the module does anything
+    else; later: those that are imported after it has called a function for nothing but what that does, or changed
+    something that it has imported; is_passive: it does nothing else at all that others could see.
     """
 
     imports: frozenset[Imported] = frozenset()
+    executed: frozenset[Imported] = frozenset()
     registrations: frozenset[Imported] = frozenset()
     first: frozenset[Imported] = frozenset()
     is_passive: bool = False
@@ -43,17 +44,23 @@ class Statements(NamedTuple):
                 bound.setdefault(local, set()).update(names)
         changed = {root for node in _executed(tree) for root in _changed(node)}
         registrations = frozenset[Imported]().union(*(bound.get(root, set()) for root in changed))
+        executed = frozenset(one for node in _executed(tree) for _, names in _names(node) for one in names)
         passive = list(takewhile(_is_passive, tree.body))
         first = frozenset(one for node in passive for _, names in _names(node) for one in names)
         acting = dropwhile(lambda node: not _acts(node, bound), _executed(tree))
         later = frozenset(one for node in acting for _, names in _names(node) for one in names)
-        return cls(frozenset(imported), registrations, first, len(passive) == len(tree.body), later)
+        is_passive = len(passive) == len(tree.body)
+        return cls(frozenset(imported), executed, registrations, first, is_passive, later)
 
 
 class Named(NamedTuple):
-    """The same with absolute names, for a module that the text is of. packages: those above it and its targets."""
+    """The same with absolute names, for a module that the text is of.
+
+    packages: those above it and its targets; executed: with those above them.
+    """
 
     targets: frozenset[str] = frozenset()
+    executed: frozenset[str] = frozenset()
     packages: frozenset[str] = frozenset()
     registrations: frozenset[str] = frozenset()
     first: frozenset[str] = frozenset()
@@ -98,10 +105,16 @@ def _is_literal(expression: ast.expr) -> bool:
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:
     """Yield the statements that are executed with the module, also those within others, such as a class's."""
-    for child in ast.iter_child_nodes(node):
+    children = node.orelse if isinstance(node, ast.If) and _is_for_types(node.test) else ast.iter_child_nodes(node)
+    for child in children:
         yield child
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield from _executed(child)
+
+
+def _is_for_types(test: ast.expr) -> bool:
+    """Tell whether a condition is true for type checkers alone."""
+    return getattr(test, "attr", None) == "TYPE_CHECKING" or getattr(test, "id", None) == "TYPE_CHECKING"
 
 
 def _changed(node: ast.AST) -> Iterator[str]:
