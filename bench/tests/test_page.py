@@ -1,8 +1,10 @@
 """The moment at which an open page shows a save, in a real browser, on a page that reloads itself."""
 
 import threading
+import time
 from collections.abc import Iterator
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import override
@@ -31,6 +33,20 @@ POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src '
 
 
 class _Handler(SimpleHTTPRequestHandler):
+    @override
+    def do_GET(self) -> None:
+        if self.path != "/":
+            super().do_GET()
+            return
+        # A page that is half written does not load itself again.
+        while not (content := Path(self.directory, "index.html").read_bytes()).endswith(b"</h1>\n"):
+            time.sleep(0.001)
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
     @override
     def end_headers(self) -> None:
         self.send_header("Content-Security-Policy", POLICY)

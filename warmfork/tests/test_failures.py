@@ -217,6 +217,32 @@ def test_killed_process_while_the_code_is_broken(tiny: Project, serve: Serve) ->
     assert server.text() == "1"
 
 
+def test_process_that_ends_right_after_its_start_is_started_again(tiny: Project, serve: Serve) -> None:
+    tiny.touch("fatal")
+    tiny.append(
+        "main.py",
+        """
+import signal
+from contextlib import asynccontextmanager
+
+@asynccontextmanager
+async def lifespan(_):
+    if Path("fatal").exists():
+        asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGKILL)
+    yield
+
+app = Starlette(routes=app.routes, lifespan=lifespan)
+""",
+    )
+    server = serve(tiny)
+    server.until_reported("^it is tried again in 1 s, and then less and less often")
+    server.until_reported("^it is tried again in 2 s, and then less and less often")
+    answer = server.get()
+    assert (answer.status, "the process ended by signal 9" in answer.text) == (500, True)
+    (tiny.directory / "fatal").unlink()
+    server.until("it serves", lambda: server.get().status == 200)
+
+
 def test_save_while_the_code_before_it_never_ends_to_start(tiny: Project, serve: Serve) -> None:
     server = serve(tiny, "--hold-timeout", "0.1")
     tiny.write("version.py", "import os\n\nopen('begun', 'x').write(str(os.getpid()))\nwhile True: pass\n")

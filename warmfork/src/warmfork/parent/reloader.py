@@ -31,7 +31,7 @@ from warmfork.snapshot.record import Record
 _LEAST_LIFESPAN = 0.001
 # Seconds until what was half written when the application has read it is there.
 _WRITING = 0.05
-# A process that ends before it is so many seconds old is not replaced before the next change.
+# A process that ends before it is so many seconds old is replaced as one that has not started, less and less often.
 _MINIMUM_UPTIME = 1.0
 
 
@@ -272,7 +272,8 @@ class Reloader:
             self._application.note_imported(fields, self._pending.seconds)
         self._failure = None
         self._events.cancel("retry")
-        self._retry.forget()
+        self._retry.succeed()
+        self._events.call_later("uptime", _MINIMUM_UPTIME, self._retry.forget)
         self._preparation.soon(was_swapped=process.is_copy)
         if not process.is_copy:
             self.change(self._files.follow(self._application.record), time.monotonic())
@@ -300,6 +301,7 @@ class Reloader:
     def _fail(self, failure: Failure, *, is_known: bool = False) -> None:
         """Go on with the old code, or show the failure where there is none; without a word if it is known."""
         self._handover.give_up_alone()
+        self._events.cancel("uptime")
         self._failure = failure = failure.about(tuple(report.name(path) for path in sorted(self._pending.files)))
         self._starting.has_ended()
         serving = self._processes.serving
@@ -362,7 +364,8 @@ class Reloader:
                 self._fail_and_retry(process, code)
         elif role is Role.SERVING and not self._processes.one(Role.STARTING) and not self._handover.is_making_alone:
             if process.age < _MINIMUM_UPTIME:
-                self._fail(process.failure or _ended(code))
+                process.failed_at_startup = True
+                self._fail_and_retry(process, code)
             else:
                 report.log(f"the serving process ended {report.ending(code)}; starting another")
                 self._pending.began = time.monotonic()

@@ -58,7 +58,11 @@ class Retry:
             return pause
         return None if is_known else _SOON
 
+    def succeed(self) -> None:
+        """Take note that it serves; it may not do so for long."""
+        self._error = None
+
     def forget(self) -> None:
-        """Take note that something has changed, or serves."""
+        """Take note that something has changed, or serves well."""
         self._error = None
         self._pause = _FIRST_PAUSE
