@@ -283,3 +283,35 @@ def test_line_that_was_taken_from_the_code(tiny: Project, serve: Serve) -> None:
         server.until_copy()
         tiny.write("version.py", "#\n" + tiny.path("version.py").read_text())
         server.until_text(str(line))
+
+
+ASKED = """
+
+
+class Asked(Route):
+    def matches(self, scope):
+        if scope["path"] == "/\\0":
+            with open("asked", "a") as file:
+                file.write(f"{os.getpid()}\\n")
+        return super().matches(scope)
+
+
+app.routes.insert(0, Asked("/asked", version))
+"""
+
+
+def test_routes_are_built_before_they_are_needed(project: Project, serve: Serve) -> None:
+    """As FastAPI builds them for the first request, in the process that is copied and in no copy."""
+    project.append("main.py", ASKED)
+    server = serve(project)
+    server.until_copy()
+    (template,) = server.titled("template")
+    project.replace("module.py", 'return "0"', 'return "1"')
+    server.until_text("1", "/asked")
+    server.until_reloads(1)
+    assert way(server) == "swapped"
+    assert (project.directory / "asked").read_text().split() == [str(template)]
+    # The template has run it.
+    project.replace("main.py", 'if scope["path"] ==', 'if scope["path"] !=')
+    server.until_reloads(2)
+    assert ": Asked.matches, which has run, has changed in line " in way(server)

@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from warmfork.activation import Activation
@@ -125,7 +126,7 @@ class Child:
             # What exists by now stays: no collection need look at it, or copy its pages.
             gc.freeze()
             found, programs = exclusive.found(), exclusive.processes()
-            change = self._split(executed, loop.opened_before, found) if executed else {}
+            change = self._split(config.loaded_app, executed, loop.opened_before, found) if executed else {}
             start_reads = StartReads(importer.sources)
 
             def describe() -> dict[str, Any]:
@@ -156,7 +157,7 @@ class Child:
                 # Within the loop's life, whose own end would wait for what the application has left running.
                 end_orderly(programs)
 
-    def _split(self, executed: Executed, opened: dict[int, str], exclusive: str) -> dict[str, Any]:
+    def _split(self, application: object, executed: Executed, opened: dict[int, str], exclusive: str) -> dict[str, Any]:
         """Leave a template behind, if this process can be forked; in a copy of it, tell which change it serves."""
         executed.stop()
         if not executed.is_known or exclusive:
@@ -165,7 +166,8 @@ class Child:
             return {"unfit": f"asks other programs (in {asking[0]})"}
         if found := self._without_leaving(lambda: obstacle(opened)):
             return {"unfit": f"opens {found}"}
-        template = Template(self.importer, executed, self.seeds, lambda: self._without_leaving(os.fork))
+        fork = partial(self._without_leaving, os.fork)
+        template = Template(application, self.importer, executed, self.seeds, fork=fork)
         if pid := template.leave(self.channel):
             self._intermediate = pid
             return {}

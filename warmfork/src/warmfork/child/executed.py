@@ -49,6 +49,15 @@ class Executed:
         """Take note that the application is imported."""
         self._is_importing = False
 
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Take note of what runs meanwhile as if the import ran it."""
+        self._is_importing = True
+        try:
+            yield
+        finally:
+            self._is_importing = False
+
     @property
     def is_known(self) -> bool:
         """Whether it is known what ran."""

@@ -19,14 +19,24 @@ from warmfork.child.swap import RefusalError
 from warmfork.child.title import Title, set_title
 from warmfork.memory import read_all
 from warmfork.parent.processes import reap
+from warmfork.server.routes import build_routes
 from warmfork.snapshot.loader import Importer
 
 
 class Template:
     """How a process leaves a template behind, and what becomes of that."""
 
-    def __init__(self, importer: Importer, executed: Executed, seeds: Seeds, fork: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        application: object,
+        importer: Importer,
+        executed: Executed,
+        seeds: Seeds,
+        *,
+        fork: Callable[[], int],
+    ) -> None:
         """fork: as os.fork(), without what an application's own forks must let go of."""
+        self._application = application
         self._importer = importer
         self._executed = executed
         self._seeds = seeds
@@ -59,6 +69,9 @@ class Template:
     def _wait_for_copies(self, channel: Channel) -> None:
         """Copy this process whenever it is asked to; return in each copy."""
         channel.send("forked", pid=os.getpid())
+        # What runs for this cannot be swapped.
+        with self._executed.watching():
+            build_routes(self._application)
         self._executed.find_functions()
         self._seeds.find()
         set_title(Title.TEMPLATE)
