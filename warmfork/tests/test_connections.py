@@ -359,24 +359,29 @@ app.routes.append(Route("/busy", busy))
 """
 
 
-def test_old_code_answers_nobody_once_new_code_does(tiny: Project, serve: Serve) -> None:
+@pytest.mark.parametrize("is_late", (True, False))
+def test_old_code_answers_nobody_once_new_code_does(tiny: Project, serve: Serve, is_late: bool) -> None:
     """It may be busy just when the new code is ready, and read requests before it reads that."""
     tiny.append("main.py", "import time\n" + BUSY)
-    server = serve(tiny, "--hold-timeout", "0.1")
+    server = serve(tiny, *(("--hold-timeout", "0.1") if is_late else ()))
     with server.connect() as kept, server.connect() as busy:
         kept.get()
-        tiny.write("version.py", BLOCKED + 'Path("imported").touch()\n')
-        server.until("old code answers", lambda: "warmfork-outdated" in server.get().headers)
+        if is_late:
+            tiny.write("version.py", BLOCKED + 'Path("imported").touch()\n')
+            server.until("old code answers", lambda: "warmfork-outdated" in server.get().headers)
         busy.send(request("/busy"))
         server.until("the process is busy", lambda: tiny.exists("busy"))
         kept.send(request("/"))
-        tiny.touch("import")
+        if is_late:
+            tiny.touch("import")
+        else:
+            tiny.write("version.py", "from pathlib import Path\n\nVERSION = 1\nPath('imported').touch()\n")
+        server.until("the new code is imported", lambda: tiny.exists("imported"))
         answers: list[str] = []
         with server.connect() as new:
             new.send(request("/"))
             reading = threading.Thread(target=lambda: answers.append(f"new {new.answer().text}"))
             reading.start()
-            server.until("the new code is imported", lambda: tiny.exists("imported"))
             late = time.monotonic() + 0.5
             server.until("the new code answers if it may", lambda: answers or time.monotonic() > late)
             tiny.touch("idle")

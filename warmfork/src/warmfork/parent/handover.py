@@ -31,7 +31,9 @@ class Handover:
         self._graceful_timeout = settings.graceful_timeout
         self._given_timeout = settings.hold_timeout
         self._starts: deque[float] = deque(maxlen=_STARTS)
-        # Whether the one that serves has given up waiting, and what is to be done once it waits again.
+        # How often requests were to wait, whether they do, and what is to be done once they do.
+        self._holds = 0
+        self._is_held = False
         self._has_given_up = False
         self._when_held: Callable[[], None] | None = None
         self._when_alone: Callable[[], None] | None = None
@@ -52,23 +54,26 @@ class Handover:
 
     def hold(self) -> None:
         """Let requests wait, so that none is answered by old code once another has seen the new."""
-        self._has_given_up = False
+        self._holds += 1
+        self._is_held = self._has_given_up = False
         if serving := self._processes.serving:
-            serving.channel.send("hold", seconds=self.hold_timeout)
+            serving.channel.send("hold", seconds=self.hold_timeout, number=self._holds)
 
-    def must_hold_again(self, then: Callable[[], None]) -> bool:
-        """Tell whether old code answers by now; if so, let requests wait again, and do this once they do."""
-        serving = self._processes.serving
-        if not self._has_given_up or serving is None:
+    def must_wait(self, then: Callable[[], None]) -> bool:
+        """Tell whether old code may still answer; if so, do this once it does not, or does nothing at all."""
+        if self._processes.serving is None:
             return False
-        self._has_given_up = False
+        if self._has_given_up:
+            self.hold()
+        if self._is_held:
+            return False
         self._when_held = then
-        serving.channel.send("hold", seconds=_PATIENCE, confirm=True)
         # One that is busy answers nobody; but it may be so for ever.
         self._events.call_later("held", _PATIENCE, self._on_held)
         return True
 
     def _on_held(self) -> None:
+        self._is_held = True
         self._events.cancel("held")
         then, self._when_held = self._when_held, None
         if then:
@@ -149,7 +154,8 @@ class Handover:
         if message.event == "gave up":
             self._has_given_up = process.role is Role.SERVING
         elif message.event == "held":
-            self._on_held()
+            if message.fields["number"] == self._holds:
+                self._on_held()
         elif message.event == "idle":
             self._give(message.descriptors)
         elif message.event == "prompting":

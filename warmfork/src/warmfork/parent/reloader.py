@@ -256,7 +256,7 @@ class Reloader:
             if late:
                 self._restart(f"libraries were imported before the application has set {', '.join(late)}")
                 return
-        if self._handover.must_hold_again(lambda: self._promote(process, fields)):
+        if self._handover.must_wait(lambda: self._promote(process, fields)):
             return
         if not self._handover.promote(process):
             return

@@ -122,8 +122,7 @@ class Server(uvicorn.Server):
             self._begin.set()
         elif message.event == "hold" and not self._leaving:
             self._hold(message.fields["seconds"])
-            if message.fields.get("confirm"):
-                self._channel.send("held")
+            self._channel.send("held", number=message.fields["number"])
         elif message.event == "resume":
             self._status.failure = Failure(**message.fields) if message.fields else None
             self._status.is_outdated = False
