@@ -61,7 +61,9 @@ class Children:
         mine, theirs = Channel.pair()
         descriptors = [theirs.fileno()]
         serving = self.processes.serving
-        fields = {"sibling": serving.pid if serving else 0, "files": sorted(map(str, template.stale))}
+        # One that was not forked by the template shares little with it, whatever it has written.
+        sibling = serving.pid if serving and serving.is_copy else 0
+        fields = {"sibling": sibling, "files": sorted(map(str, template.stale))}
         with suppress(OSError), closing(theirs):
             if template.stale and is_served:
                 descriptors.append(memory_file(sources.pack(template.stale)))
