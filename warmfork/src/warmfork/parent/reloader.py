@@ -319,6 +319,8 @@ class Reloader:
     def _fail_and_retry(self, process: Process, code: int) -> None:
         """Do the same for what a process has tried, and try again if that may help."""
         failure = process.failure or _ended(code)
+        # Without a word it was killed, most likely by somebody else, as for want of memory.
+        process.failed_at_startup |= process.failure is None
         serving = self._processes.serving
         if serving and not serving.is_fallback and is_conflict(failure.traceback, serving.age):
             # Most likely with what serves, as under a server that lets the old process end first it would not be.
@@ -364,7 +366,6 @@ class Reloader:
                 self._fail_and_retry(process, code)
         elif role is Role.SERVING and not self._processes.one(Role.STARTING) and not self._handover.is_making_alone:
             if process.age < _MINIMUM_UPTIME:
-                process.failed_at_startup = True
                 self._fail_and_retry(process, code)
             else:
                 report.log(f"the serving process ended {report.ending(code)}; starting another")
