@@ -14,6 +14,7 @@ from sample_project import Project
 from warmfork.control.control import Control, Outcome
 from warmfork.events import EventLoop
 from warmfork.snapshot.reading import BeingWrittenError, read_whole
+from warmfork.snapshot.signature import signature
 from warmfork.snapshot.sources import Sources
 from warmfork.watching.watcher import Watcher
 from warmfork_server import Serve
@@ -158,3 +159,14 @@ def test_file_that_is_half_written_when_the_application_starts(tiny: Project, se
     text = tiny.path("version.py").read_text()
     server.until("the whole file was read", lambda: server.text("/seen") == text)
     assert not tiny.exists("torn")
+
+
+def test_file_that_came_between_the_snapshot_and_the_import(tmp_path: Path) -> None:
+    """A package without one was executed; the file was there by then, and still being written when all were read."""
+    sources = Sources([tmp_path], [], (), ())
+    file, data = tmp_path / "__init__.py", tmp_path / "data.txt"
+    for path in (file, data):
+        path.touch()
+    assert sources.follow({str(path): signature(str(path)) for path in (file, data)}) == {file}
+    assert sources.find(str(file))
+    assert sources.refresh({file, data}) == set()

@@ -120,6 +120,9 @@ class Sources:
                 continue
             if path.is_dir():
                 self._listings.setdefault(path, names(name))
+            elif path not in self._files and self.concerns(path):
+                # It was just being written when all were read, so what was executed has missed it.
+                changed |= self._update(path)
             elif path not in self._files:
                 self._followed.add(path)
                 self._update(path)
