@@ -189,12 +189,10 @@ class Child:
     def _prepare(self, executed: Executed | None) -> None:
         """Import what the next change will not touch, then wait for it."""
         importer = self.importer
-        importer.postpone(self.deferred)
         for name in self.preimported:
             importlib.import_module(name)
-        importer.resume()
         record = importer.record
-        spoilt = sorted(self.deferred & record.files.keys() | importer.missed)
+        spoilt = sorted(self.deferred & record.files.keys())
         self.channel.send("prepared", spoilt=spoilt, record=record.as_json())
         if executed:
             executed.find_functions()

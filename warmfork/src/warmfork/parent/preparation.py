@@ -51,8 +51,6 @@ class Preparation:
         self._take_over = take_over
         # Modules of the application that one file holds, or that have read it, the file edited last at the end.
         self._edited: deque[frozenset[str]] = deque(maxlen=_MOST)
-        # Whether packages must be executed before the modules in them, because one has missed what its package does.
-        self._executes_packages = False
 
     def note_edited(self, files: frozenset[str]) -> None:
         """Take note of files that somebody edits, and may edit again."""
@@ -88,21 +86,14 @@ class Preparation:
     def on_prepared(self, standby: Process, spoilt: list[str]) -> None:
         """Take note that a process stands by, in place of others that do so for the same.
 
-        spoilt: modules that it has imported, or has missed, in a way that no import statement shows.
+        spoilt: modules that it should not have imported, and has in a way that no import statement shows.
         """
         if spoilt:
             standby.kill()
-            self.on_failed()
             return
         for other in self._processes.with_role(Role.STANDBY):
             if other is not standby and other.deferred == standby.deferred:
                 other.kill()
-
-    def on_failed(self) -> None:
-        """Take note that a process could not import what it should ahead of the next change."""
-        if not self._executes_packages:
-            self._executes_packages = True
-            self._events.call_later("stand by", _REST, self._stand_by)
 
     def _import_libraries(self) -> None:
         """Import here what the application imported late, once no process is being made ready any more.
@@ -170,7 +161,7 @@ class Preparation:
         if not self._settings.standby or self._application.exclusive:
             return []
         record = self._application.record
-        graph = Graph(record, self._files.sources, executes_packages=self._executes_packages)
+        graph = Graph(record, self._files.sources)
         serving = self._processes.serving
         most = _MOST if serving and has_room(serving.pid) else 1
         edited = [*self._edited][-most:] or [frozenset(graph.outermost(self._entry))]

@@ -371,8 +371,6 @@ class Reloader:
                 report.log(f"the serving process ended {report.ending(code)}; starting another")
                 self._pending.began = time.monotonic()
                 self._starting.whole()
-        elif role is Role.STANDBY and not process.is_prepared:
-            self._preparation.on_failed()
 
 
 def _ended(code: int) -> Failure:

@@ -12,13 +12,10 @@ from warmfork.snapshot.statements import Imported, Named
 class Graph:
     """Who imports whom, among modules that were executed: by import statements, and by what a run has shown."""
 
-    def __init__(
-        self, record: Record, sources: Sources, before: Record | None = None, *, executes_packages: bool = True
-    ) -> None:
+    def __init__(self, record: Record, sources: Sources, before: Record | None = None) -> None:
         """Read the statements of the record's files.
 
-        before: of another process; what it has shown counts for files that are as they were; executes_packages: whether
-        a module always depends on all that the packages do which it is in.
+        before: of another process; what it has shown counts for files that are as they were.
         """
         self._importers: defaultdict[str, set[str]] = defaultdict(set)
         # Of them, those that must be executed after it.
@@ -40,19 +37,13 @@ class Graph:
                 shown = shown | before.imported.get(name, set())
             reached = named.targets | shown
             packages = named.packages.union(*map(_above, shown))
-            loose = (
-                set()
-                if executes_packages
-                else {one for one in packages - named.targets if self._is_loose(one, reached)}
-            )
             self._needed[name] = ((named.executed | shown).union(*map(_above, shown)) & names) - {name}
             # What is imported after a module has done something may have seen that, and all that this imports.
             later = named.later & record.imported.get(name, set())
             self._dependents[name] |= (_closure(later, record.imported) & names) - {name}
             for imported in ((reached | packages) & names) - {name}:
                 self._importers[imported].add(name)
-                if imported not in loose:
-                    self._dependents[imported].add(name)
+                self._dependents[imported].add(name)
 
     def needs(self, name: str) -> set[str]:
         """Return the module, and all that is imported when it is executed, directly or not."""
@@ -70,17 +61,6 @@ class Graph:
         found = self.dependents(names)
         first = next((place for place, name in enumerate(self._order) if name in found), len(self._order))
         return self.dependents(found | (self._registering & set(self._order[first:])))
-
-    def _is_loose(self, package: str, modules: Iterable[str]) -> bool:
-        """Tell whether these modules need the package to be there, and nothing that it does.
-
-        As they do whose turn comes before it does anything, and all where it does nothing.
-        """
-        source = self._found.get(package)
-        if source is None or source.statements.is_passive:
-            return source is not None
-        inside = {one for one in modules if one.startswith(f"{package}.") and one in self._found}
-        return inside <= _named(package, source).first
 
     def outermost(self, entry: str) -> set[str]:
         """Return the modules that the entry alone imports, such as routers."""
@@ -112,7 +92,6 @@ def _named(name: str, source: Source | None) -> Named:
             packages=frozenset(_above(name)).union(*map(_above, targets)),
             executed=executed.union(_above(name), *map(_above, executed)),
             registrations=_targets(name, source, statements.registrations),
-            first=_targets(name, source, statements.first),
             later=_targets(name, source, statements.later),
         )
     return source.named[name]

@@ -6,7 +6,6 @@ Whether a module is the application's is decided by where its file really lies, 
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from importlib._bootstrap_external import _NamespacePath  # type: ignore[attr-defined]
 from importlib.abc import MetaPathFinder
 from importlib.machinery import (
@@ -23,7 +22,7 @@ from importlib.machinery import (
 from importlib.util import spec_from_file_location
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, NoReturn, Protocol
+from typing import Any, Protocol
 from zipimport import zipimporter
 
 from warmfork.snapshot.graph import Graph
@@ -75,11 +74,6 @@ class Importer(MetaPathFinder):
         self.refused: set[str] = set()
         self._is_admitted = False
         self._importing: list[str] = []
-        # Packages that are to be there without being executed, those that are, and those of them that somebody has
-        # asked for what they would have.
-        self._postponed: AbstractSet[str] = frozenset()
-        self._unexecuted: dict[str, ModuleType] = {}
-        self.missed: set[str] = set()
 
     def install(self) -> None:
         """Become the first of all finders. What this does not find, Python's own must not find either."""
@@ -225,34 +219,6 @@ class Importer(MetaPathFinder):
             return False
         return self.sources.find(canonical) is not None or self.sources.is_left_out(canonical)
 
-    def postpone(self, packages: AbstractSet[str]) -> None:
-        """Let these packages be there, if a module in them is imported, without executing them."""
-        self._postponed = packages
-
-    def resume(self) -> None:
-        """Execute such packages when they are imported again."""
-        self._postponed = frozenset()
-        for name, module in self._unexecuted.items():
-            module.__class__ = ModuleType
-            # Whatever would find it without importing it.
-            del sys.modules[name]
-            package, _, last = name.rpartition(".")
-            if above := sys.modules.get(package) or self._unexecuted.get(package):
-                delattr(above, last)
-
-    def unexecuted(self, name: str) -> ModuleType | None:
-        """Return the package if it is there without having been executed."""
-        return self._unexecuted.pop(name, None)
-
-    def leaves_out(self, module: ModuleType) -> bool:
-        """Tell whether the package is not to be executed yet."""
-        name = module.__name__
-        if name not in self._postponed or not hasattr(module, "__path__"):
-            return False
-        self._unexecuted[name] = module
-        module.__class__ = _Unexecuted
-        return True
-
     def begin(self, name: str, file: str) -> None:
         """Note that the module is being executed."""
         if self._importing:
@@ -314,30 +280,12 @@ class _Loader(SourceFileLoader):
         self._file = file
         self._importer = importer
 
-    @property
-    def missed(self) -> set[str]:
-        return self._importer.missed
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        return self._importer.unexecuted(spec.name)
-
     def get_code(self, fullname: str) -> CodeType:
         return self._importer.code(fullname, self._file)
 
     def exec_module(self, module: ModuleType) -> None:
-        if self._importer.leaves_out(module):
-            return
         self._importer.begin(module.__name__, self._file)
         try:
             super().exec_module(module)
         finally:
             self._importer.end(module.__name__)
-
-
-class _Unexecuted(ModuleType):
-    """A package that is there for the modules in it, and has nothing else yet."""
-
-    def __getattr__(self, name: str) -> NoReturn:
-        # Whoever asks would have got an answer.
-        vars(self)["__loader__"].missed.add(self.__name__)
-        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}", name=name, obj=self)

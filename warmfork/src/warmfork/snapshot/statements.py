@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Container, Iterator
-from itertools import dropwhile, takewhile
+from itertools import dropwhile
 from typing import NamedTuple
 
 
@@ -17,16 +17,13 @@ class Statements(NamedTuple):
     """What the statements are about.
 
     imports: all names; executed: those of the statements that are executed with the module; registrations: those of
-    objects that the module changes while it is executed; first: those that are imported before the module does anything
-    else; later: those that are imported after it has called a function for nothing but what that does, or changed
-    something that it has imported; is_passive: it does nothing else at all that others could see.
+    objects that the module changes while it is executed; later: those that are imported after it has called a function
+    for nothing but what that does, or changed something that it has imported.
     """
 
     imports: frozenset[Imported] = frozenset()
     executed: frozenset[Imported] = frozenset()
     registrations: frozenset[Imported] = frozenset()
-    first: frozenset[Imported] = frozenset()
-    is_passive: bool = False
     later: frozenset[Imported] = frozenset()
 
     @classmethod
@@ -45,12 +42,9 @@ class Statements(NamedTuple):
         changed = {root for node in _executed(tree) for root in _changed(node)}
         registrations = frozenset[Imported]().union(*(bound.get(root, set()) for root in changed))
         executed = frozenset(one for node in _executed(tree) for _, names in _names(node) for one in names)
-        passive = list(takewhile(_is_passive, tree.body))
-        first = frozenset(one for node in passive for _, names in _names(node) for one in names)
         acting = dropwhile(lambda node: not _acts(node, bound), _executed(tree))
         later = frozenset(one for node in acting for _, names in _names(node) for one in names)
-        is_passive = len(passive) == len(tree.body)
-        return cls(frozenset(imported), executed, registrations, first, is_passive, later)
+        return cls(frozenset(imported), executed, registrations, later)
 
 
 class Named(NamedTuple):
@@ -63,7 +57,6 @@ class Named(NamedTuple):
     executed: frozenset[str] = frozenset()
     packages: frozenset[str] = frozenset()
     registrations: frozenset[str] = frozenset()
-    first: frozenset[str] = frozenset()
     later: frozenset[str] = frozenset()
 
 
@@ -85,22 +78,6 @@ def _acts(node: ast.AST, imported: Container[str]) -> bool:
         return True
     is_definition = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
     return not is_definition and any(root in imported for root in _changed(node))
-
-
-def _is_passive(statement: ast.stmt) -> bool:
-    """Tell whether the statement imports, or only binds a name to something that is known beforehand."""
-    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
-        return not statement.decorator_list
-    if isinstance(statement, ast.Assign):
-        return all(isinstance(target, ast.Name) for target in statement.targets) and _is_literal(statement.value)
-    if isinstance(statement, ast.Expr):
-        return isinstance(statement.value, ast.Constant)
-    return isinstance(statement, ast.Import | ast.ImportFrom | ast.Pass)
-
-
-def _is_literal(expression: ast.expr) -> bool:
-    parts = ast.Constant | ast.List | ast.Tuple | ast.Set | ast.Dict | ast.expr_context
-    return all(isinstance(part, parts) for part in ast.walk(expression))
 
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:
