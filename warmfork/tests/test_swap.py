@@ -78,7 +78,7 @@ def test_body_of_a_function(project: Project, serve: Serve, save: Save) -> None:
         assert way(server) == "swapped"
     server.until_one_serves()
     server.until_copy()
-    assert len(server.titled("template")) == len(server.titled("copy")) == 1
+    server.until("there is one of each", lambda: len(server.titled("template")) == len(server.titled("copy")) == 1)
 
 
 def test_what_the_import_executes(project: Project, serve: Serve) -> None:
@@ -305,6 +305,8 @@ def test_routes_are_built_before_they_are_needed(project: Project, serve: Serve)
     project.append("main.py", ASKED)
     server = serve(project)
     server.until_copy()
+    # A process that it forks has its title at first.
+    server.until("there is one template", lambda: len(server.titled("template")) == 1)
     (template,) = server.titled("template")
     project.replace("module.py", 'return "0"', 'return "1"')
     server.until_text("1", "/asked")
