@@ -50,13 +50,13 @@ class Executed:
         self._is_importing = False
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Take note of what runs meanwhile as if the import ran it."""
-        self._is_importing = True
+    def watching(self, *, is_active: bool = True) -> Iterator[None]:
+        """Take note of what runs meanwhile as if the import ran it, or of nothing."""
+        was_importing, self._is_importing = self._is_importing, is_active
         try:
             yield
         finally:
-            self._is_importing = False
+            self._is_importing = was_importing
 
     @property
     def is_known(self) -> bool:
@@ -65,7 +65,7 @@ class Executed:
 
     def find_functions(self) -> None:
         """Find all functions made of the application's code, also those that gc has frozen."""
-        with self._pause():
+        with self.watching(is_active=False):
             self._find_functions()
 
     def _find_functions(self) -> None:
@@ -87,7 +87,7 @@ class Executed:
 
         changed: the newer code by the file's path; None where it does not compile.
         """
-        with self._pause():
+        with self.watching(is_active=False):
             plans = [self._plan(file, new) for file, new in changed.items()]
             for pair in chain.from_iterable(plans):
                 self._replace(pair)
@@ -140,22 +140,13 @@ class Executed:
         reader = sys._getframe(1)  # noqa: SLF001
         if reader.f_globals.get("__name__") in _READERS and reader.f_code.co_name != _READS_BODY:
             return
-        with self._pause():
+        with self.watching(is_active=False):
             self._looked_at.add(arguments[0].__code__)
 
     def _watch(self, code: CodeType) -> None:
         if self._tool is not None:
             for inner in _tree(code):
                 sys.monitoring.set_local_events(self._tool, inner, sys.monitoring.events.PY_START)
-
-    @contextmanager
-    def _pause(self) -> Iterator[None]:
-        """Take no note of what this looks into itself."""
-        was_importing, self._is_importing = self._is_importing, False
-        try:
-            yield
-        finally:
-            self._is_importing = was_importing
 
 
 class Codes:

@@ -192,12 +192,14 @@ class Reloader:
         """Do what the policy says."""
         find, record = self._files.sources.find, self._application.record
         errors = {name: source.error for name in change.files if (source := find(name)) and source.error}
-        standbys = self._preparation.standbys
+        has_template = self._processes.one(Role.TEMPLATE) is not None
+        # To look at all that they have reached takes longer than a swap, which needs none of it.
+        standbys = [] if has_template and not self._refusal else self._preparation.standbys
         known = Known(
             broken=frozenset(errors),
             executed=record.digests.keys(),
             unserved=frozenset(self._pending.unserved),
-            has_template=self._processes.one(Role.TEMPLATE) is not None,
+            has_template=has_template,
             refusal=self._refusal,
             standbys=[known for _, known in standbys],
             missed=frozenset(filter(record.has_missed, self._pending.unserved)),

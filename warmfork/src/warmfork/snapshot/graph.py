@@ -35,13 +35,12 @@ class Graph:
             shown = record.imported.get(name, set())
             if before and source and before.digests.get(file) == source.digest.hex():
                 shown = shown | before.imported.get(name, set())
-            reached = named.targets | shown
-            packages = named.packages.union(*map(_above, shown))
-            self._needed[name] = ((named.executed | shown).union(*map(_above, shown)) & names) - {name}
+            shown_with_packages = shown.union(*map(_above, shown))
+            self._needed[name] = ((named.executed | shown_with_packages) & names) - {name}
             # What is imported after a module has done something may have seen that, and all that this imports.
             later = named.later & record.imported.get(name, set())
             self._dependents[name] |= (_closure(later, record.imported) & names) - {name}
-            for imported in ((reached | packages) & names) - {name}:
+            for imported in ((named.targets | named.packages | shown_with_packages) & names) - {name}:
                 self._importers[imported].add(name)
                 self._dependents[imported].add(name)
 
