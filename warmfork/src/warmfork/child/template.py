@@ -69,14 +69,17 @@ class Template:
     def _wait_for_copies(self, channel: Channel) -> None:
         """Copy this process whenever it is asked to; return in each copy."""
         channel.send("forked", pid=os.getpid())
-        # What runs for this cannot be swapped.
-        with self._executed.watching():
-            build_routes(self._application)
-        self._executed.find_functions()
-        self._seeds.find()
         set_title(Title.TEMPLATE)
+        is_ready = False
         while True:
             message = _next(channel)
+            if not is_ready:
+                # Not before: others need the processor now. What runs for this cannot be swapped.
+                with self._executed.watching():
+                    build_routes(self._application)
+                self._executed.find_functions()
+                self._seeds.find()
+                is_ready = True
             copy, *packed = message.descriptors
             if packed:
                 try:

@@ -21,6 +21,7 @@ from warmfork.control.replacing import NotReplacedError, is_aside, replace_all
 from warmfork.control.stream import ControlStream, RefusalError
 from warmfork.events import EventLoop
 from warmfork.settings import SettingsError
+from warmfork.snapshot.folders import is_folder, is_link
 from warmfork.snapshot.reading import BeingWrittenError
 
 _SHORTEST_TOKEN = 32
@@ -140,7 +141,7 @@ class Control:
         for path, since in foreign.items():
             if path in self._deliveries and self._is_as_sent(path, lambda _: False):
                 continue
-            if path.is_dir() and not path.is_symlink():
+            if is_folder(path) and not is_link(path):
                 folders.add(str(path))
                 continue
             try:
@@ -239,7 +240,7 @@ class Control:
         path = _path(change["path"])
         self._check_way(path)
         # A link is replaced or deleted itself, never what it leads to.
-        if path.is_dir() and not path.is_symlink():
+        if is_folder(path) and not is_link(path):
             raise RefusalError(f"{path} is a folder")
         return path, _content(path, change)
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from warmfork import report
+from warmfork.child.swap import RefusalError, compare
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.sources import Sources
 
@@ -26,6 +27,22 @@ class Application:
         self._conflict = ""
         # Libraries that it imported late.
         self._learned: list[str] = []
+
+    def must_execute(self, files: Iterable[str], sources: Sources) -> str:
+        """Return why a module must be executed, as far as its texts tell; empty where a process has to look.
+
+        files: that have changed since what serves was saved.
+        """
+        for name in files:
+            before, now = sources.replaced(name), sources.find(name)
+            is_known = before and self.record.digests.get(name) == before.digest.hex()
+            if is_known and before and before.code and now and now.code:
+                try:
+                    for _ in compare(before.code, now.code, ran=()):
+                        pass
+                except RefusalError as refusal:
+                    return str(refusal)
+        return ""
 
     def note_swapped(self, files: Iterable[str], sources: Sources) -> None:
         """Take note that functions do what these files now say, and nothing was executed."""

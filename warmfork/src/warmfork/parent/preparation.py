@@ -94,6 +94,8 @@ class Preparation:
         for other in self._processes.with_role(Role.STANDBY):
             if other is not standby and other.deferred == standby.deferred:
                 other.kill()
+        # The next one, if one is wanted, when this one has left some time to the requests.
+        self._events.call_later("stand by", _LEISURE, self._stand_by)
 
     def _import_libraries(self) -> None:
         """Import here what the application imported late, once no process is being made ready any more.
@@ -114,7 +116,7 @@ class Preparation:
         self._take_over(learned)
         if len(sys.modules) > before and self._application.started_in < _SHORT:
             # What was forked before shares none of it.
-            self._fork_standbys(self._wanted())
+            self._fork_standby(self._wanted())
 
     def _copy(self, *, is_served: bool) -> None:
         if not self._processes.with_role(Role.STARTING, Role.COPY):
@@ -129,7 +131,7 @@ class Preparation:
             return
         wanted = self._wanted()
         self._end_standbys_but(wanted)
-        self._fork_standbys(wanted)
+        self._fork_standby(wanted)
         self._events.call_later("libraries", _REST, self._import_libraries)
 
     def _has_read_statements(self) -> bool:
@@ -150,24 +152,26 @@ class Preparation:
             else:
                 process.kill()
 
-    def _fork_standbys(self, wanted: Iterable[frozenset[str]]) -> None:
+    def _fork_standby(self, wanted: list[frozenset[str]]) -> None:
+        """Fork the first for which there is something to import ahead: one at a time, for each takes a processor."""
         record = self._application.record
         for deferred in wanted:
             if preimported := tuple(name for name in record.files if name not in deferred):
                 self._children.stand_by(preimported, deferred, record)
+                return
 
     def _wanted(self) -> list[frozenset[str]]:
-        """Return the modules that each of the processes is to leave to the change."""
+        """Return the modules that each of the processes is to leave to the change, the one edited last first."""
         if not self._settings.standby or self._application.exclusive:
             return []
         record = self._application.record
         graph = Graph(record, self._files.sources)
         serving = self._processes.serving
         most = _MOST if serving and has_room(serving.pid) else 1
-        edited = [*self._edited][-most:] or [frozenset(graph.outermost(self._entry))]
+        edited = [*reversed(self._edited)][:most] or [frozenset(graph.outermost(self._entry))]
         # The entry in any case: it may read what it does not import, such as a digest of all files.
         always = {self._entry, *self._settings.fresh, *record.asking}
-        return [*{frozenset(graph.waiting(always | modules)) for modules in edited}]
+        return [*dict.fromkeys(frozenset(graph.waiting(always | modules)) for modules in edited)]
 
     def _is_of_use(self, process: Process) -> bool:
         """Tell whether a process has executed nothing that has changed since, unless that can be swapped."""

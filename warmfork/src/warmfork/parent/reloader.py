@@ -193,6 +193,8 @@ class Reloader:
         find, record = self._files.sources.find, self._application.record
         errors = {name: source.error for name in change.files if (source := find(name)) and source.error}
         has_template = self._processes.one(Role.TEMPLATE) is not None
+        if has_template and not self._refusal:
+            self._refusal = self._application.must_execute(sorted(self._pending.unserved), self._files.sources)
         # To look at all that they have reached takes longer than a swap, which needs none of it.
         standbys = [] if has_template and not self._refusal else self._preparation.standbys
         known = Known(
@@ -272,6 +274,7 @@ class Reloader:
             self._children.note_swapped(fields["swapped"])
         else:
             self._application.note_imported(fields, self._pending.seconds)
+        self._files.sources.settle()
         self._failure = None
         self._events.cancel("retry")
         self._retry.succeed()

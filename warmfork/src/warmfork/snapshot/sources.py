@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from types import CodeType
 
-from warmfork.snapshot.folders import files_below, files_in, is_link, is_skipped, real_path
+from warmfork.snapshot.folders import files_below, files_in, is_file, is_folder, is_link, is_skipped, real_path
 from warmfork.snapshot.patterns import Patterns, included_folders, with_folders
 from warmfork.snapshot.reading import BeingWrittenError, read_as_it_is, read_whole
 from warmfork.snapshot.signature import names, signature
@@ -80,6 +80,8 @@ class Sources:
         self._links: set[Path] = set()
         # Whether a folder belongs to the application, as long as no folder changes.
         self._is_inside: dict[Path, bool] = {}
+        # As files were before what has changed since the last settle().
+        self._replaced: dict[str, Source | None] = {}
         # Every folder above a known file, as long as no file comes or goes.
         self._above: frozenset[Path] | None = None
         found = [path for tree in trees for path in files_below(tree)]
@@ -118,7 +120,7 @@ class Sources:
             path = Path(name)
             if self._is_excluded(path) or path in self._written:
                 continue
-            if path.is_dir():
+            if is_folder(path):
                 self._listings.setdefault(path, names(name))
             elif path not in self._files and self.concerns(path):
                 # It was just being written when all were read, so what was executed has missed it.
@@ -176,10 +178,18 @@ class Sources:
         """Return the file of this path as last seen."""
         return self._by_name.get(name)
 
+    def replaced(self, name: str) -> Source | None:
+        """Return the file of this path as it was at the last settle(), if it has changed since."""
+        return self._replaced.get(name)
+
+    def settle(self) -> None:
+        """Take note that the present state of all files is served."""
+        self._replaced.clear()
+
     def is_left_out(self, name: str) -> bool:
         """Tell whether there is a file of this path that is not to cause a reload."""
         path = Path(name)
-        return self._is_excluded(path) and path.is_file()
+        return self._is_excluded(path) and is_file(path)
 
     @property
     def digest(self) -> str:
@@ -241,12 +251,19 @@ class Sources:
             self._unfinished[path] = since
             return set()
         except OSError:
-            self._put(path, None)
-            return {path} if before else set()
+            return self._replace(path, before, None)
         digest = hashlib.sha256(content).digest()
         if before and before.digest == digest:
             return set()
-        self._put(path, _python(path, digest, content) if path.suffix == ".py" else Source(path, digest))
+        source = _python(path, digest, content) if path.suffix == ".py" else Source(path, digest)
+        return self._replace(path, before, source)
+
+    def _replace(self, path: Path, before: Source | None, source: Source | None) -> set[Path]:
+        """Put a file's new state in place of the one before; return it if there is a difference."""
+        self._put(path, source)
+        if before is source:
+            return set()
+        self._replaced.setdefault(str(path), before)
         return {path}
 
     def _put(self, path: Path, source: Source | None) -> None:
