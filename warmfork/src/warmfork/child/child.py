@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from warmfork.activation import Activation
+from warmfork.audit import listen
 from warmfork.channel import Channel
 from warmfork.child.ending import end_at_once, end_orderly
 from warmfork.child.exclusive import Exclusive
@@ -98,7 +99,7 @@ class Child:
         gc.set_threshold(0)
         gc.enable()
         os.register_at_fork(after_in_child=self._leave_to_server)
-        sys.addaudithook(self._on_prompt)
+        listen(("builtins.input", "builtins.input/result"), self._on_prompt)
         libraries, exclusive = set(sys.modules), Exclusive()
         settings, importer = self.settings, self.importer
         importer.admit()
@@ -243,10 +244,7 @@ class Child:
 
     def _on_prompt(self, event: str, _: tuple[Any, ...]) -> None:
         """Tell the parent when a person is asked something, as by pdb, and when that is over."""
-        if event == "builtins.input":
-            self.channel.send("prompting", active=True)
-        elif event == "builtins.input/result":
-            self.channel.send("prompting", active=False)
+        self.channel.send("prompting", active=event == "builtins.input")
 
 
 class _StaleError(Exception):

@@ -9,6 +9,7 @@ from itertools import chain
 from types import CodeType, FunctionType
 from typing import Any
 
+from warmfork.audit import CAUSE, listen
 from warmfork.child.swap import Pair, RefusalError, compare, is_same
 
 # Of the numbers for tools that sys.monitoring has, two that no kind of tool is meant to take.
@@ -37,7 +38,7 @@ class Executed:
         if self._tool is not None:
             sys.monitoring.use_tool_id(self._tool, _NAME)
             sys.monitoring.register_callback(self._tool, sys.monitoring.events.PY_START, self._on_start)
-        sys.addaudithook(self._on_audit)
+        listen(("object.__getattr__",), self._on_getattr)
 
     def execute(self, file: str, code: CodeType) -> None:
         """Take note that a module's code is about to be executed."""
@@ -134,10 +135,10 @@ class Executed:
             self._ran.add(code)
         return sys.monitoring.DISABLE
 
-    def _on_audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "object.__getattr__" or not self._is_importing or arguments[1] != "__code__":
+    def _on_getattr(self, _: str, arguments: tuple[Any, ...]) -> None:
+        if not self._is_importing or arguments[1] != "__code__":
             return
-        reader = sys._getframe(1)  # noqa: SLF001
+        reader = sys._getframe(CAUSE)  # noqa: SLF001
         if reader.f_globals.get("__name__") in _READERS and reader.f_code.co_name != _READS_BODY:
             return
         with self.watching(is_active=False):

@@ -1,10 +1,10 @@
 """What the application reads of its own files when it starts: one may be half written just then."""
 
 import os
-import sys
 from contextlib import suppress
 from typing import Any
 
+from warmfork.audit import absolute, leave, listen
 from warmfork.snapshot.sources import Sources
 
 
@@ -15,20 +15,17 @@ class StartReads:
         """Begin."""
         self._sources = sources
         self._sizes: dict[str, int] = {}
-        self._is_active = True
-        sys.addaudithook(self._on_event)
+        listen(("open",), self._on_open)
 
     def stop(self) -> list[str]:
         """Note nothing more; return the files whose sizes were not those in the snapshot."""
-        self._is_active = False
+        leave(self._on_open)
         return sorted(path for path, size in self._sizes.items() if size != self._known_size(path))
 
-    def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "open" or not self._is_active:
-            return
+    def _on_open(self, _: str, arguments: tuple[Any, ...]) -> None:
         # A path may be none at all.
         with suppress(OSError, ValueError, TypeError):
-            path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100 - as it was written
+            path = absolute(arguments[0])
             if path.endswith(".py") and self._known_size(path) is not None:
                 self._sizes[path] = os.stat(path).st_size  # noqa: PTH116
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from warmfork.audit import absolute, listen
 from warmfork.snapshot.loader import module_spec
 from warmfork.snapshot.reads import source_file
 from warmfork.snapshot.territory import Territory
@@ -37,7 +38,7 @@ class Own:
         self._checked = set(sys.modules)
         self._read: set[str] = set()
         self._is_noting = False
-        sys.addaudithook(self._on_event)
+        listen(("open", "sqlite3.connect"), self._on_event)
 
     def expel(self) -> list[str]:
         """Let go of the application's modules that have come since the last call; return their names."""
@@ -75,12 +76,10 @@ class Own:
         return isinstance(file, str) and self._territory.is_own(file)
 
     def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._is_noting or event not in {"open", "sqlite3.connect"}:
-            return
-        if event == "open" and arguments[2] & _WRITING:
+        if not self._is_noting or (event == "open" and arguments[2] & _WRITING):
             return
         # A path may be none at all.
         with suppress(OSError, ValueError, TypeError):
-            path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100 - as it was written
+            path = absolute(arguments[0])
             if path.startswith(self._folders) and not self._territory.is_installed(path):
                 self._read.add(source_file(path))

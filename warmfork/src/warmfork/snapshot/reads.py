@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from warmfork.audit import CAUSE, absolute, listen
 from warmfork.snapshot import searches
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.signature import signature, stat
@@ -56,7 +57,8 @@ class Reads:
         self._unwritten: set[str] = set()
         self._on_write: Callable[[str], object] = bool
         self._is_active = True
-        sys.addaudithook(self._on_event)
+        listen(_EVENTS, self._on_event)
+        listen(_CHANGING, self._on_change)
         os.stat = self._stat
 
     def stop(self, on_write: Callable[[str], object]) -> None:
@@ -73,20 +75,18 @@ class Reads:
 
     def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._is_active:
-            if event in _CHANGING and self._unwritten:
-                self._note_write(event, arguments)
             return
-        if event not in _EVENTS:
-            return
-        if event in _LISTING and sys._getframe(1).f_globals.get("__name__") in _FINDERS:  # noqa: SLF001
+        if event in _LISTING and sys._getframe(CAUSE).f_globals.get("__name__") in _FINDERS:  # noqa: SLF001
             return
         self._quietly(lambda: self._note(event, arguments))
 
-    def _note_write(self, event: str, arguments: tuple[Any, ...]) -> None:
+    def _on_change(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self._unwritten:
+            return
         if event == "open" and not arguments[2] & _WRITING:
             return
         with suppress(OSError, ValueError, TypeError):
-            path = _absolute(arguments[1 if event == "os.rename" else 0])
+            path = absolute(arguments[1 if event == "os.rename" else 0])
             # Where it makes a new file, it changes what a folder lists.
             for one in self._unwritten & {path, os.path.dirname(path)}:  # noqa: PTH120
                 self._unwritten.discard(one)
@@ -121,7 +121,7 @@ class Reads:
     def _on_open(self, path: Any, flags: int) -> None:  # noqa: ANN401 - whatever one may open
         if isinstance(path, int):
             path = os.readlink(f"/proc/self/fd/{path}")  # noqa: PTH115
-        path = _absolute(path)
+        path = absolute(path)
         if path == _TERMINAL:
             self._record.asking.add(self._reader())
         if not self._is_ours(path):
@@ -135,7 +135,7 @@ class Reads:
             self._record.forget(path)
 
     def _on_stat(self, path: Any) -> None:  # noqa: ANN401 - as os.stat takes it
-        path = _absolute(path)
+        path = absolute(path)
         # Of a folder it is asked whether there is one.
         if not self._is_ours(path) or path in self._written or os.path.isdir(path):  # noqa: PTH112
             return
@@ -147,10 +147,6 @@ class Reads:
 
     def _is_ours(self, path: str) -> bool:
         return not path.startswith(_KERNEL) and not self._is_installed(path)
-
-
-def _absolute(path: Any) -> str:  # noqa: ANN401 - whatever one may open
-    return os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - called for each file that is opened
 
 
 def source_file(path: str) -> str:
