@@ -13,6 +13,7 @@ from warmfork.events import EventLoop
 from warmfork.failure import Failure
 from warmfork.parent.application import Application
 from warmfork.parent.children import Children
+from warmfork.parent.failing import MINIMUM_UPTIME, Failing
 from warmfork.parent.files import Files
 from warmfork.parent.forking import Forking
 from warmfork.parent.handover import Handover
@@ -22,7 +23,6 @@ from warmfork.parent.policy import Change, Known, Way, decide
 from warmfork.parent.preparation import Preparation
 from warmfork.parent.processes import Process, Role, pss
 from warmfork.parent.restart import State
-from warmfork.parent.retry import Retry, is_conflict
 from warmfork.parent.starting import Starting
 from warmfork.settings import Settings
 from warmfork.snapshot.record import Record
@@ -31,8 +31,6 @@ from warmfork.snapshot.record import Record
 _LEAST_LIFESPAN = 0.001
 # Seconds until what was half written when the application has read it is there.
 _WRITING = 0.05
-# A process that ends before it is so many seconds old is replaced as one that has not started, less and less often.
-_MINIMUM_UPTIME = 1.0
 
 
 class Reloader:
@@ -82,8 +80,16 @@ class Reloader:
             files=files,
             pending=self._pending,
         )
-        self._retry = Retry()
-        self._failure: Failure | None = None
+        self._failing = Failing(
+            events,
+            address=address,
+            processes=self._processes,
+            handover=self._handover,
+            preparation=self._preparation,
+            starting=self._starting,
+            application=self._application,
+            pending=self._pending,
+        )
         self._has_served = bool(state and state.processes)
         # Why the last change could not be swapped.
         self._refusal = ""
@@ -126,7 +132,7 @@ class Reloader:
 
     def leave(self) -> dict[str, Any]:
         """Give up all processes but those with requests; return them and what else the next parent is to know."""
-        self._handover.resume(self._failure)
+        self._handover.resume(self._failing.failure)
         files = sorted(map(str, self._pending.files))
         return {**self._children.leave(), "exclusive": self._application.exclusive, "files": files}
 
@@ -140,11 +146,11 @@ class Reloader:
 
     def describe(self) -> dict[str, Any]:
         """Return the state of all processes, for JSON."""
-        serving = self._processes.serving
+        serving, failure = self._processes.serving, self._failing.failure
         return {
             "generation": serving.generation if serving else 0,
             "code": self._files.sources.digest,
-            "failure": self._failure.as_json() if self._failure else None,
+            "failure": failure.as_json() if failure else None,
             "processes": [
                 {"role": "parent", "pid": os.getpid(), "pss_bytes": pss(os.getpid())},
                 *(process.describe() for process in self._processes),
@@ -157,9 +163,8 @@ class Reloader:
         """Bring changed files to the requests. began: as of time.monotonic(); answer: is told of the effect."""
         if self._is_stopping or not changed:
             return
-        self._events.cancel("retry")
         self._events.cancel("torn")
-        self._retry.forget()
+        self._failing.note_change()
         self._children.note_change(changed)
         self._children.kill(Role.STARTING)
         self._refusal = ""
@@ -177,16 +182,15 @@ class Reloader:
 
     def unchanged(self, answer: Answer) -> None:
         """Answer for files that have come by another way already, and may not be served yet."""
-        if self._is_importing:
+        if self._starting.is_under_way:
             self._pending.wait(answer)
         else:
             answer(Outcome("unchanged"))
 
     def touched(self) -> None:
         """Take note that files were written whose content is as it was."""
-        # Another tool may have replaced one just when it was imported.
-        if self._retry.is_due:
-            self._try_again()
+        if not self._is_stopping:
+            self._failing.note_touched()
 
     def act(self, change: Change) -> None:
         """Do what the policy says."""
@@ -211,7 +215,7 @@ class Reloader:
         if decision.way is Way.RESTART:
             self._restart(decision.reason)
         elif decision.way is Way.FAIL:
-            self._fail(Failure.of(errors[min(errors.keys() & record.digests.keys())]))
+            self._failing.fail(Failure.of(errors[min(errors.keys() & record.digests.keys())]))
         elif decision.way is Way.ONE_AT_A_TIME:
             self._starting.alone()
         elif decision.way is Way.SWAP:
@@ -275,10 +279,7 @@ class Reloader:
         else:
             self._application.note_imported(fields, self._pending.seconds)
         self._files.sources.settle()
-        self._failure = None
-        self._events.cancel("retry")
-        self._retry.succeed()
-        self._events.call_later("uptime", _MINIMUM_UPTIME, self._retry.forget)
+        self._failing.note_success()
         self._preparation.soon(was_swapped=process.is_copy)
         if not process.is_copy:
             self.change(self._files.follow(self._application.record), time.monotonic())
@@ -301,58 +302,6 @@ class Reloader:
             report.log(f"serving {self._settings.app} on {self._address} ({started}){of_lifespan}")
             self._pending.settle()
 
-    # --- failures
-
-    def _fail(self, failure: Failure, *, is_known: bool = False) -> None:
-        """Go on with the old code, or show the failure where there is none; without a word if it is known."""
-        self._handover.give_up_alone()
-        self._events.cancel("uptime")
-        self._failure = failure = failure.about(tuple(report.name(path) for path in sorted(self._pending.files)))
-        self._starting.has_ended()
-        serving = self._processes.serving
-        goes_on = serving is not None and not serving.is_fallback
-        kept = "the old code serves on" if goes_on else f"nothing serves; {self._address} shows why"
-        if not is_known:
-            report.log(f"{self._pending}: not reloaded, {kept}")
-            report.write(failure.traceback)
-        self._pending.fail(failure.error)
-        self._handover.resume(failure)
-        if not goes_on and not is_known:
-            self._starting.with_failure(failure)
-        self._preparation.soon(is_served=False)
-
-    def _fail_and_retry(self, process: Process, code: int) -> None:
-        """Do the same for what a process has tried, and try again if that may help."""
-        failure = process.failure or _ended(code)
-        # Without a word it was killed, most likely by somebody else, as for want of memory.
-        process.failed_at_startup |= process.failure is None
-        serving = self._processes.serving
-        if serving and not serving.is_fallback and is_conflict(failure.traceback, serving.age):
-            # Most likely with what serves, as under a server that lets the old process end first it would not be.
-            self._application.note_conflict(failure.error)
-            self._starting.alone()
-            return
-        # Also with the same consequence: what served may have ended meanwhile.
-        is_known = self._retry.is_known(failure.error) and self._processes.serving is not None
-        self._fail(failure, is_known=is_known)
-        pause = self._retry.failed(failure.error, at_startup=process.failed_at_startup)
-        if pause is not None:
-            self._events.call_later("retry", pause, self._try_again)
-        if process.failed_at_startup and not is_known:
-            report.log(f"it is tried again in {pause:g} s, and then less and less often")
-
-    @property
-    def _is_importing(self) -> bool:
-        """Whether the newest state is on its way to be served."""
-        return any(not process.is_fallback for process in self._processes.with_role(Role.STARTING))
-
-    def _try_again(self) -> None:
-        """Import the present state once more."""
-        if self._is_stopping or self._is_importing:
-            return
-        self._pending.begin_again()
-        self._starting.whole()
-
     def _on_exit(self, process: Process, code: int) -> None:
         """Take note of the end of a process."""
         role = process.role
@@ -368,16 +317,11 @@ class Reloader:
                     report.log(f"the prepared process had an older {names}; importing everything")
                 self._starting.whole()
             elif not process.is_fallback:
-                self._fail_and_retry(process, code)
+                self._failing.on_exit(process, code)
         elif role is Role.SERVING and not self._processes.one(Role.STARTING) and not self._handover.is_making_alone:
-            if process.age < _MINIMUM_UPTIME:
-                self._fail_and_retry(process, code)
+            if process.age < MINIMUM_UPTIME:
+                self._failing.on_exit(process, code)
             else:
                 report.log(f"the serving process ended {report.ending(code)}; starting another")
                 self._pending.began = time.monotonic()
                 self._starting.whole()
-
-
-def _ended(code: int) -> Failure:
-    text = f"the process ended {report.ending(code)}"
-    return Failure(text, text)

@@ -69,6 +69,11 @@ class Starting:
         else:
             self._anew()
 
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a process starts the newest state."""
+        return any(not process.is_fallback for process in self._children.processes.with_role(Role.STARTING))
+
     def has_ended(self) -> None:
         """Take note that a process starts no longer."""
         self._events.cancel("remark")
