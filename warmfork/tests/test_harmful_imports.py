@@ -45,6 +45,41 @@ def test_library_that_harms_its_process(tiny: Project, tmp_path: Path, serve: Se
         server.until_text(str(number))
 
 
+# Of a second process: the application has the lock.
+SECOND = """
+import fcntl
+import os
+
+file = open("lock", "w")
+try:
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    {then}
+"""
+
+
+@pytest.mark.parametrize(
+    ("then", "reason"),
+    (
+        ("fcntl.flock(file, fcntl.LOCK_EX)", "is not imported here in .* s"),
+        ("os._exit(4)", "ends its process here"),
+    ),
+    ids=("waits", "ends"),
+)
+def test_library_that_harms_a_second_process(
+    then: str, reason: str, tiny: Project, tmp_path: Path, serve: Serve
+) -> None:
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    (library / "second.py").write_text(SECOND.format(then=then))
+    tiny.append("version.py", "import second\n")
+    server = serve(tiny, python_path=[library])
+    server.until_reported(f"^restarting: second {reason}; it will be imported in each child instead")
+    for number in range(1, 3):
+        tiny.replace("version.py", f"VERSION = {number - 1}", f"VERSION = {number}")
+        server.until_text(str(number))
+
+
 def test_library_that_is_deaf(tiny: Project, tmp_path: Path, serve: Serve) -> None:
     """The parent imports it last of all, and must not become so."""
     library = tmp_path / "site-packages"

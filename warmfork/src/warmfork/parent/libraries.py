@@ -35,11 +35,14 @@ class Libraries:
         for name in self._own.expel():
             report.log(f"the application's own {name} was imported here; each process imports it for itself")
 
-    def preload(self, names: Iterable[str], known: Collection[int]) -> list[Hazard]:
-        """Import the modules; return those that a fork cannot inherit. known: processes that no import has started."""
+    def preload(self, names: Iterable[str], known: Collection[int], limit: float | None) -> list[Hazard]:
+        """Import the modules; return those that a fork cannot inherit.
+
+        known: processes that no import has started; limit: seconds for each.
+        """
         wanted = [name for name in names if not any(name == skip or name.startswith(f"{skip}.") for skip in self.skip)]
         with self.registered.noting():
-            return preload(wanted, self._importer, self._own, bound=self._bound, known=known)
+            return preload(wanted, self._importer, self._own, bound=self._bound, known=known, limit=limit)
 
     def note_variables(self, setting: Iterable[str], bound: Iterable[str]) -> list[str]:
         """Take note of how the application uses the environment when it is imported.

@@ -6,8 +6,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Collection, Iterable
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from warmfork.snapshot.loader import Importer
 from warmfork.threads import lost_by_a_fork
 
 _DESCRIPTORS = Path("/proc/self/fd")
+# Seconds until an import that goes on in spite of an error is interrupted once more.
+_AGAIN = 0.1
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,19 @@ class Hazard:
     reason: str
 
 
-def preload(
-    names: Iterable[str], importer: Importer, own: Own, *, bound: Collection[str], known: Collection[int]
+def preload(  # noqa: PLR0913 - what is known of them
+    names: Iterable[str],
+    importer: Importer,
+    own: Own,
+    *,
+    bound: Collection[str],
+    known: Collection[int],
+    limit: float | None,
 ) -> list[Hazard]:
     """Import the modules. What cannot be imported here is left to the application, which may have its reasons.
 
     bound: packages that are to be imported by the application alone, and not by another library either; known:
-    processes that no import has started.
+    processes that no import has started; limit: seconds for each module.
     """
     hazards = []
     before = len(sys.modules)
@@ -45,8 +53,9 @@ def preload(
         modules = set(sys.modules)
         state = _State(known)
         own.begin()
-        with suppress(BaseException):
+        with suppress(BaseException), _interrupted_after(limit) as interruptions:
             importlib.import_module(name)
+        hazards += [Hazard(name, reason) for reason in interruptions]
         # What it knows of them, it would know for ever.
         hazards += [Hazard(name, f"reads {report.name(Path(file))}") for file in own.end()]
         also = {module.partition(".")[0] for module in sys.modules.keys() - modules}.intersection(bound)
@@ -61,6 +70,37 @@ def preload(
         gc.collect()
         gc.freeze()
     return hazards
+
+
+class _Interruption(BaseException):
+    """This process must go on."""
+
+
+@contextmanager
+def _interrupted_after(limit: float | None) -> Iterator[list[str]]:
+    """Interrupt what does not end in so many seconds, or would end this process; yield in words why that was done."""
+    reasons: list[str] = []
+    pid, end = os.getpid(), os._exit
+
+    def interrupt(*_: object) -> None:
+        reasons[:] = [f"is not imported here in {limit:.0f} s"]
+        raise _Interruption
+
+    def leave(code: int) -> None:
+        if os.getpid() != pid:
+            end(code)
+        reasons[:] = ["ends its process here"]
+        raise _Interruption
+
+    handler = signal.signal(signal.SIGALRM, interrupt)
+    os._exit = leave  # type: ignore[assignment]
+    signal.setitimer(signal.ITIMER_REAL, limit or 0, _AGAIN)
+    try:
+        yield reasons
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        os._exit = end
+        signal.signal(signal.SIGALRM, handler)
 
 
 class _State:

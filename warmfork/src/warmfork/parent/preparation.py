@@ -23,6 +23,9 @@ _LEISURE = 1.0
 _SHORT = 2.0
 # Seconds of work that may be done before changes are looked for again.
 _SLICE = 0.01
+# Seconds in which a library must be imported here: so many more than so many times what all took that was imported
+# when the application started. What it waits for, such as a lock, may be the application's for ever.
+_LEAST_IMPORT, _TIMES_START = 3.0, 4.0
 # Files edited last for which a process each stands by, where there is memory for it.
 _MOST = 2
 
@@ -38,9 +41,12 @@ class Preparation:
         children: Children,
         application: Application,
         files: Files,
-        take_over: Callable[[Iterable[str]], None],
+        take_over: Callable[[Iterable[str], float], None],
     ) -> None:
-        """Nothing is ready, and no file was edited yet. take_over: imports libraries into this process."""
+        """Nothing is ready, and no file was edited yet.
+
+        take_over: imports libraries into this process, each in so many seconds.
+        """
         self._settings = settings
         self._entry = settings.app.partition(":")[0]
         self._events = events
@@ -113,7 +119,7 @@ class Preparation:
             return
         learned = self._application.take_learned()
         before = len(sys.modules)
-        self._take_over(learned)
+        self._take_over(learned, _LEAST_IMPORT + _TIMES_START * self._application.started_in)
         if len(sys.modules) > before and self._application.started_in < _SHORT:
             # What was forked before shares none of it.
             self._fork_standby(self._wanted())

@@ -47,13 +47,13 @@ class Reloader:
         forking: Forking,
         state: State | None,
         look: Callable[[], None],
-        take_over: Callable[[Iterable[str]], None],
+        take_over: Callable[[Iterable[str], float], None],
         restart: Callable[[str], None],
     ) -> None:
         """Take over the processes of a former parent.
 
         address: where the application is served, for people; look: takes notice of all that has changed by now;
-        take_over: imports libraries here as well; restart: replaces this program by another.
+        take_over: imports libraries here as well, each in so many seconds; restart: replaces this program by another.
         """
         self._settings = settings
         self._address = address

@@ -130,9 +130,9 @@ class Supervisor:
         # What else the application imports, a child imports first: an import may crash, hang or end its process.
         self._take_over([*imported_late(self._settings.uvicorn), *self._settings.preload])
 
-    def _take_over(self, libraries: Iterable[str]) -> None:
-        """Import libraries, and start anew without those that a fork cannot inherit."""
-        hazards = self._libraries.preload(libraries, self._reloader.pids)
+    def _take_over(self, libraries: Iterable[str], limit: float | None = None) -> None:
+        """Import libraries, and start anew without those that a fork cannot inherit. limit: seconds for each."""
+        hazards = self._libraries.preload(libraries, self._reloader.pids, limit)
         self._events.keep_signals()
         if hazards:
             reasons = "; ".join(f"{hazard.module} {hazard.reason}" for hazard in hazards)
