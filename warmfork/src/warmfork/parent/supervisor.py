@@ -80,6 +80,7 @@ class Supervisor:
         importer.install()
         skip = settings.no_preload.union(state.skip if state else ())
         self._libraries = Libraries(importer, territory, skip)
+        self._seeds = Seeds()
         self._files.follow_files(self._libraries.held.values())
         self._reloader = Reloader(
             settings,
@@ -94,7 +95,7 @@ class Supervisor:
                 activation,
                 importer,
                 territory,
-                Seeds(),
+                self._seeds,
                 self._libraries.registered,
                 self._libraries.check,
             ),
@@ -134,6 +135,7 @@ class Supervisor:
         """Import libraries, and start anew without those that a fork cannot inherit. limit: seconds for each."""
         hazards = self._libraries.preload(libraries, self._reloader.pids, limit)
         self._events.keep_signals()
+        self._seeds.find()
         if hazards:
             reasons = "; ".join(f"{hazard.module} {hazard.reason}" for hazard in hazards)
             self._restart(f"{reasons}; it will be imported in each child instead", hazards)
