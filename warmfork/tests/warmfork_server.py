@@ -87,6 +87,9 @@ class Server:
             libraries=FASTAPI if project.package == "shop" else (),
         )
         self.pid = self._process.pid
+        # Copies of the template that have waited after so many reloads.
+        self._copies: set[int] = set()
+        self._reloads = 0
 
     def await_start(self) -> None:
         """Return when the application serves, or the page about its failure."""
@@ -152,8 +155,12 @@ class Server:
         self.until("a process stands by", lambda: self.titled("standby"))
 
     def until_copy(self) -> None:
-        """Return as soon as a copy of the template waits for the next change."""
-        self.until("a copy waits", lambda: self.titled("copy"))
+        """Return as soon as a copy of the present template waits for the next change."""
+        reloads = len(self.reloaded_files())
+        # A reload kills what is of no use any more, which takes its time.
+        former = self._copies if reloads > self._reloads else set()
+        self.until("a copy waits", lambda: set(self.titled("copy")) - former)
+        self._copies, self._reloads = set(self.titled("copy")), reloads
 
     def until_one_serves(self) -> None:
         """Return as soon as those that served before have ended."""

@@ -14,12 +14,13 @@ from typing import Any, NoReturn, TypeVar
 
 from warmfork.activation import Activation
 from warmfork.audit import listen
-from warmfork.channel import Channel
+from warmfork.channel import Channel, Message, close_all
 from warmfork.child.ending import end_at_once, end_orderly
 from warmfork.child.exclusive import Exclusive
 from warmfork.child.executed import Executed
 from warmfork.child.fitness import obstacle
 from warmfork.child.import_loop import ImportLoop
+from warmfork.child.muted import muted
 from warmfork.child.prefault import prefault
 from warmfork.child.seeds import Seeds
 from warmfork.child.start_reads import StartReads
@@ -66,6 +67,9 @@ class Child:
     failure: Failure | None = None
     # A process that ends at once, and is reaped when the application has started.
     _intermediate: int = 0
+    # Whether it leaves a template behind, or is to become one itself.
+    _leaves_template: bool = True
+    _is_template: bool = False
     # Whether a fork is the application's doing.
     _is_application: bool = True
 
@@ -114,10 +118,11 @@ class Child:
             try:
                 loop = ImportLoop(loop_factory(config))
                 if self.deferred:
-                    loop.run(lambda: self._prepare(executed))
+                    self._import_ahead(loop, reads, executed)
                     variables.end_ahead()
                 self.activation.announce()
-                loop.run(lambda: load(config, self.failure))
+                with muted(is_active=self._is_template):
+                    loop.run(lambda: load(config, self.failure))
             except SystemExit as end:
                 raise StartupError(log.failure or Failure.of(end)) from end
             loop.close_unless_held()
@@ -159,17 +164,18 @@ class Child:
                 end_orderly(programs)
 
     def _split(self, application: object, executed: Executed, opened: dict[int, str], exclusive: str) -> dict[str, Any]:
-        """Leave a template behind, if this process can be forked; in a copy of it, tell which change it serves."""
+        """Leave a template behind, or become one, if this can be forked; in a copy, tell which change it serves."""
         executed.stop()
-        if not executed.is_known or exclusive:
-            return {}
-        if asking := sorted(self.importer.record.asking):
-            return {"unfit": f"asks other programs (in {asking[0]})"}
-        if found := self._without_leaving(lambda: obstacle(opened)):
-            return {"unfit": f"opens {found}"}
+        unfit = self._obstacle(executed, opened) or exclusive
+        if unfit and self._is_template:
+            end_at_once(0)
+        if unfit or not (self._is_template or self._leaves_template):
+            return {"unfit": "" if exclusive else unfit}
         fork = partial(self._without_leaving, os.fork)
         template = Template(application, self.importer, executed, self.seeds, fork=fork)
-        if pid := template.leave(self.channel):
+        if self._is_template:
+            template.become(self.channel)
+        elif pid := template.leave(self.channel):
             self._intermediate = pid
             return {}
         self.seeds.renew()
@@ -179,6 +185,14 @@ class Child:
             raise _StaleError(stale)
         return {"swapped": template.files}
 
+    def _obstacle(self, executed: Executed, opened: dict[int, str]) -> str:
+        """Return in words why no fork of this process could serve; empty when one can."""
+        if asking := sorted(self.importer.record.asking):
+            return f"asks other programs (in {asking[0]})"
+        if found := self._without_leaving(lambda: obstacle(opened)):
+            return f"opens {found}"
+        return "" if executed.is_known else "is watched by another tool"
+
     def _without_leaving(self, fork: Callable[[], T]) -> T:
         """Fork in a way that keeps what belongs to the server."""
         self._is_application = False
@@ -187,22 +201,27 @@ class Child:
         finally:
             self._is_application = True
 
-    def _prepare(self, executed: Executed | None) -> None:
-        """Import what the next change will not touch, then wait for it."""
+    def _import_ahead(self, loop: ImportLoop, reads: Reads, executed: Executed | None) -> None:
+        """Import what the next change will not touch, and wait for that."""
+
+        def import_all() -> None:
+            for name in self.preimported:
+                importlib.import_module(name)
+
+        loop.run(import_all)
+        loop.close_unless_held()
+        with reads.paused():
+            self._take_over_change(loop, executed)
+
+    def _take_over_change(self, loop: ImportLoop, executed: Executed | None) -> None:
+        """Wait for the change, and see to it that nothing that was imported is older."""
         importer = self.importer
-        for name in self.preimported:
-            importlib.import_module(name)
         record = importer.record
         spoilt = sorted(self.deferred & record.files.keys())
         self.channel.send("prepared", spoilt=spoilt, record=record.as_json())
         if executed:
             executed.find_functions()
-        if self.sibling:
-            prefault(self.sibling)
-        set_title(Title.STANDBY)
-        message = self.channel.receive(wait=True)
-        if message is None:
-            end_at_once(0)
+        message = self._await_change(loop)
         set_title(Title.STARTING)
         importer.sources.unpack(read_all(message.descriptors[0]))
         self.status.generation = message.fields["generation"]
@@ -214,6 +233,35 @@ class Child:
                 swap_executed(importer, executed, stale)
             except RefusalError as refusal:
                 raise _StaleError(stale) from refusal
+
+    def _await_change(self, loop: ImportLoop) -> Message:
+        """Wait for the change; return also in each fork that is to become a template, with the changes until now."""
+        opened = loop.opened
+        while True:
+            if self.sibling:
+                prefault(self.sibling)
+            set_title(Title.STANDBY)
+            message = self.channel.receive(wait=True)
+            if message is None:
+                end_at_once(0)
+            if message.event != "template":
+                self._leaves_template = message.fields["leaves_template"]
+                return message
+            channel, packed = message.descriptors
+            if loop.is_open:
+                close_all(message.descriptors)
+            elif pid := self._without_leaving(os.fork):
+                close_all(message.descriptors)
+                reap(pid)
+            elif self._without_leaving(os.fork):
+                os._exit(0)
+            else:
+                self.channel.replace(Channel(socket.socket(fileno=channel)))
+                self.channel.send("forked", pid=os.getpid())
+                loop.inherit(opened)
+                self._is_template = True
+                self.seeds.renew()
+                return Message(message.event, message.fields, [packed])
 
     def _check(self, variables: Variables) -> None:
         """As the last line of defence: a process that was prepared must not serve what is old, whatever the reason."""

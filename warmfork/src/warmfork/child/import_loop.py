@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from warmfork.child.fitness import descriptors
 
@@ -26,19 +26,37 @@ class ImportLoop:
         self.run(lambda: None)
         self._references = sys.getrefcount(self._loop)
 
+    @property
+    def opened(self) -> set[int]:
+        """Descriptors that were opened since this was made."""
+        return {number for number, name in descriptors().items() if self.opened_before.get(number) != name}
+
+    def inherit(self, opened: Container[int]) -> None:
+        """In a fork: take all but these descriptors for such as were there before."""
+        # uvloop's pipe is another one now.
+        self._factory().close()
+        self.opened_before = {number: name for number, name in descriptors().items() if number not in opened}
+
     def run(self, action: Callable[[], object]) -> None:
-        """Do something while the loop runs."""
+        """Do something while the loop runs; while another one does where it was closed."""
+        if not self.is_open:
+            self._loop = self._factory()
 
         async def act() -> None:
             action()
 
         self._loop.run_until_complete(self._loop.create_task(act(), context=self.context))
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a loop, with which this process cannot be forked."""
+        return not self._loop.is_closed()
+
     def close_unless_held(self) -> None:
-        """Take note that the application is imported."""
+        """Close it, unless what was imported has taken hold of it."""
         if sys.getrefcount(self._loop) <= self._references:
             self._loop.close()
 
     def get(self) -> asyncio.AbstractEventLoop:
         """Return the loop to serve in."""
-        return self._factory() if self._loop.is_closed() else self._loop
+        return self._loop if self.is_open else self._factory()

@@ -62,14 +62,19 @@ class Template:
         if self._fork():
             os._exit(0)
         channel.replace(mine)
+        channel.send("forked", pid=os.getpid())
+        self.become(channel)
+        return 0
+
+    def become(self, channel: Channel) -> None:
+        """Be the template from now on; in each copy this returns, as leave() says."""
         self._wait_for_copies(channel)
         self._wait_for_change(channel)
-        return 0
 
     def _wait_for_copies(self, channel: Channel) -> None:
         """Copy this process whenever it is asked to; return in each copy."""
-        channel.send("forked", pid=os.getpid())
         set_title(Title.TEMPLATE)
+        channel.send("ready")
         is_ready = False
         while True:
             message = _next(channel)

@@ -28,6 +28,11 @@ class Application:
         # Libraries that it imported late.
         self._learned: list[str] = []
 
+    @property
+    def is_fit(self) -> bool:
+        """Whether a process that has imported it can be forked."""
+        return not self.exclusive and not self._unfit
+
     def must_execute(self, files: Iterable[str], sources: Sources) -> str:
         """Return why a module must be executed, as far as its texts tell; empty where a process has to look.
 

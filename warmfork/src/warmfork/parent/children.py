@@ -55,7 +55,7 @@ class Children:
 
         is_served: whether the present state of all files is served, so that the template can take it over.
         """
-        template = self.processes.one(Role.TEMPLATE)
+        template = self.processes.template
         if template is None:
             return None
         mine, theirs = Channel.pair()
@@ -77,8 +77,26 @@ class Children:
         close_all(descriptors[1:])
         return None
 
-    def send_change(self, process: Process, sources: Sources) -> bool:
-        """Tell a process that waits what has changed since it was forked; return whether it will start."""
+    def make_template(self, standby: Process, sources: Sources) -> None:
+        """Have one that stands by fork a process that imports the rest of the application and becomes a template."""
+        try:
+            packed = memory_file(sources.pack(standby.stale))
+        except OSError:
+            return
+        mine, theirs = Channel.pair()
+        fields = {"generation": self._generation, "files": sorted(map(str, standby.stale))}
+        if standby.channel.send("template", [theirs.fileno(), packed], **fields):
+            self._add(Process(0, mine, Role.TEMPLATE, self._generation))
+        else:
+            mine.close()
+        theirs.close()
+        os.close(packed)
+
+    def send_change(self, process: Process, sources: Sources, *, leaves_template: bool) -> bool:
+        """Tell a process that waits what has changed since it was forked; return whether it will start.
+
+        leaves_template: whether it is to leave a template behind, as one that stands by can.
+        """
         self._generation += 1
         process.generation = self._generation
         try:
@@ -87,7 +105,8 @@ class Children:
             return False
         files = sorted(map(str, process.stale))
         try:
-            if not process.channel.send("go", [packed], generation=self._generation, files=files):
+            fields = {"generation": self._generation, "files": files, "leaves_template": leaves_template}
+            if not process.channel.send("go", [packed], **fields):
                 return False
         finally:
             os.close(packed)

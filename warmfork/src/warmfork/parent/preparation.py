@@ -57,6 +57,7 @@ class Preparation:
         self._take_over = take_over
         # Modules of the application that one file holds, or that have read it, the file edited last at the end.
         self._edited: deque[frozenset[str]] = deque(maxlen=_MOST)
+        self._is_served = False
 
     def note_edited(self, files: frozenset[str]) -> None:
         """Take note of files that somebody edits, and may edit again."""
@@ -73,7 +74,8 @@ class Preparation:
 
         was_swapped: the last one needed nothing of it; is_served: whether the present state of all files is served.
         """
-        self._events.call_later("copy", _REST, lambda: self._copy(is_served=is_served))
+        self._is_served = is_served
+        self._events.call_later("copy", _REST, self._copy)
         self._events.call_later("stand by", _LEISURE if was_swapped else _REST, self._stand_by)
 
     def cancel(self) -> None:
@@ -100,8 +102,22 @@ class Preparation:
         for other in self._processes.with_role(Role.STANDBY):
             if other is not standby and other.deferred == standby.deferred:
                 other.kill()
+        self._make_template()
         # The next one, if one is wanted, when this one has left some time to the requests.
         self._events.call_later("stand by", _LEISURE, self._stand_by)
+
+    def on_template_ready(self) -> None:
+        """Take note that there is a template, which can be copied."""
+        self._events.call_later("copy", _REST, self._copy)
+
+    def _make_template(self) -> None:
+        """Where there is none, have one made that executes once more what the serving process has executed."""
+        if not self._is_served or self._processes.with_role(Role.TEMPLATE, Role.STARTING):
+            return
+        is_possible = self._settings.is_swapping and self._application.is_fit and not self._application.record.writing
+        standby = next((one for one in self._processes.with_role(Role.STANDBY) if one.is_prepared), None)
+        if is_possible and standby:
+            self._children.make_template(standby, self._files.sources)
 
     def _import_libraries(self) -> None:
         """Import here what the application imported late, once no process is being made ready any more.
@@ -124,9 +140,9 @@ class Preparation:
             # What was forked before shares none of it.
             self._fork_standby(self._wanted())
 
-    def _copy(self, *, is_served: bool) -> None:
+    def _copy(self) -> None:
         if not self._processes.with_role(Role.STARTING, Role.COPY):
-            self._children.copy(self._files.sources, is_served=is_served)
+            self._children.copy(self._files.sources, is_served=self._is_served)
 
     def _stand_by(self) -> None:
         """Let processes stand by for the files edited last."""
@@ -138,6 +154,7 @@ class Preparation:
         wanted = self._wanted()
         self._end_standbys_but(wanted)
         self._fork_standby(wanted)
+        self._make_template()
         self._events.call_later("libraries", _REST, self._import_libraries)
 
     def _has_read_statements(self) -> bool:

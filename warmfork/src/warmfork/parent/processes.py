@@ -162,6 +162,11 @@ class Processes:
         return next(iter(self.with_role(role)), None)
 
     @property
+    def template(self) -> Process | None:
+        """The one that can be copied."""
+        return next((process for process in self.with_role(Role.TEMPLATE) if process.is_prepared), None)
+
+    @property
     def serving(self) -> Process | None:
         """The one that serves."""
         return self.one(Role.SERVING)

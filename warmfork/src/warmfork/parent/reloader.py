@@ -196,7 +196,7 @@ class Reloader:
         """Do what the policy says."""
         find, record = self._files.sources.find, self._application.record
         errors = {name: source.error for name in change.files if (source := find(name)) and source.error}
-        has_template = self._processes.one(Role.TEMPLATE) is not None
+        has_template = self._processes.template is not None
         if has_template and not self._refusal:
             self._refusal = self._application.must_execute(sorted(self._pending.unserved), self._files.sources)
         # To look at all that they have reached takes longer than a swap, which needs none of it.
@@ -238,6 +238,9 @@ class Reloader:
             process.failed_at_startup = message.fields["at_startup"]
         elif message.event == "stale":
             process.outdated |= set(message.fields["files"])
+        elif message.event == "ready":
+            process.is_prepared = True
+            self._preparation.on_template_ready()
         elif message.event == "prepared":
             process.is_prepared = True
             process.record = Record.from_json(message.fields["record"])

@@ -56,7 +56,7 @@ class Starting:
     def with_copy(self, change: Change) -> bool:
         """Let a copy of the template take over the change; return False if there is none."""
         copy = self._children.processes.one(Role.COPY) or self._children.copy(self._files.sources, is_served=False)
-        if copy is None or not self._children.send_change(copy, self._files.sources):
+        if copy is None or not self._children.send_change(copy, self._files.sources, leaves_template=False):
             return False
         copy.change = change
         self._expect(copy)
@@ -64,7 +64,9 @@ class Starting:
 
     def with_standby(self, standby: Process) -> None:
         """Let a process that stands by take over the change, or else one that imports everything."""
-        if self._children.send_change(standby, self._files.sources):
+        # Another that stands by forks a template later, when nobody waits. That executes once more what this one does.
+        leaves_template = bool(self._application.record.writing)
+        if self._children.send_change(standby, self._files.sources, leaves_template=leaves_template):
             self._expect(standby)
         else:
             self._anew()

@@ -7,8 +7,8 @@ import importlib.util
 import os
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from warmfork.audit import CAUSE, absolute, listen
@@ -31,7 +31,9 @@ _ASKING = frozenset(
     }
 )
 _LOADING = frozenset({"ctypes.dlopen", "import"})
-_CHANGING = frozenset({"open", "os.rename", "os.remove", "os.mkdir", "os.truncate"})
+# These name what there was before, and then what there is.
+_NAMING = frozenset({"os.rename", "os.link", "os.symlink"})
+_CHANGING = frozenset({"open", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}) | _NAMING
 _EVENTS = frozenset({"open"}) | _LISTING | _ASKING | _LOADING
 # List folders to find modules, which searches.py notes.
 _FINDERS = frozenset({"importlib._bootstrap_external", searches.__name__})
@@ -68,6 +70,15 @@ class Reads:
         self._unwritten = {path for path in self._record.watched if not path.endswith(".py")}
         self._on_write = on_write
 
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Note nothing meanwhile, for it is not the application that acts."""
+        was_active, self._is_active = self._is_active, False
+        try:
+            yield
+        finally:
+            self._is_active = was_active
+
     def _stat(self, path: Any, **options: Any) -> os.stat_result:  # noqa: ANN401 - as os.stat takes them
         if self._is_active and not isinstance(path, int) and options.get("dir_fd") is None:
             self._quietly(lambda: self._on_stat(path))
@@ -81,16 +92,24 @@ class Reads:
         self._quietly(lambda: self._note(event, arguments))
 
     def _on_change(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if not self._unwritten:
-            return
         if event == "open" and not arguments[2] & _WRITING:
             return
+        if self._is_active:
+            self._quietly(lambda: self._note_writing(arguments[0]))
+            return
+        if not self._unwritten:
+            return
         with suppress(OSError, ValueError, TypeError):
-            path = absolute(arguments[1 if event == "os.rename" else 0])
+            path = absolute(arguments[1 if event in _NAMING else 0])
             # Where it makes a new file, it changes what a folder lists.
             for one in self._unwritten & {path, os.path.dirname(path)}:  # noqa: PTH120
                 self._unwritten.discard(one)
                 self._on_write(one)
+
+    def _note_writing(self, path: Any) -> None:  # noqa: ANN401 - whatever one may open
+        # An open descriptor was told of when it was opened.
+        if not isinstance(path, int) and _BYTECODE not in (path := absolute(path)) and self._is_ours(path):
+            self._record.writing.add(self._reader())
 
     def _quietly(self, note: Callable[[], None]) -> None:
         # What is read from here on is read by this.

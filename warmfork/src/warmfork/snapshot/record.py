@@ -19,7 +19,8 @@ class Record:
     import; subclassing: modules with classes of which a class of another one takes note; read: files and
     folders that were read while a module was executed, by its name; signatures: of those then; searched: what there
     was when a module was looked for, by folder and name; asking: modules that have asked other programs, databases or
-    persons, whose answers may be others by now; setting: variables of the environment that it has set.
+    persons, whose answers may be others by now; setting: variables of the environment that it has set; writing: modules
+    that have written files.
     """
 
     files: dict[str, str] = field(default_factory=dict)
@@ -31,6 +32,7 @@ class Record:
     searched: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     asking: set[str] = field(default_factory=set)
     setting: set[str] = field(default_factory=set)
+    writing: set[str] = field(default_factory=set)
 
     def note_read(self, module: str, path: str, signature: list[int]) -> None:
         """Note that the module reads a file or a folder, which is in that state."""
@@ -88,6 +90,7 @@ class Record:
             "searched": self.searched,
             "asking": sorted(self.asking),
             "setting": sorted(self.setting),
+            "writing": sorted(self.writing),
         }
 
     @classmethod
@@ -95,7 +98,7 @@ class Record:
         """Return what as_json() has described."""
         record = cls(fields["files"], fields["digests"])
         record.signatures, record.searched = fields["signatures"], fields["searched"]
-        record.asking, record.setting = set(fields["asking"]), set(fields["setting"])
+        record.asking, record.setting, record.writing = (set(fields[name]) for name in ("asking", "setting", "writing"))
         record.imported.update({name: set(names) for name, names in fields["imported"].items()})
         record.subclassing.update(fields["subclassing"])
         record.read.update({name: set(paths) for name, paths in fields["read"].items()})
