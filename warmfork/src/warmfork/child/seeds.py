@@ -51,7 +51,8 @@ class Seeds:
         self._generators = [
             one
             for one in gc.get_objects()
-            if isinstance(one, kinds.BitGenerator) and getattr(one.seed_seq, "entropy", None) in self._drawn
+            # Not isinstance(), which asks a proxy for what it stands for.
+            if issubclass(type(one), kinds.BitGenerator) and getattr(one.seed_seq, "entropy", None) in self._drawn
         ]
         gc.freeze()
 

@@ -234,9 +234,10 @@ class Importer(MetaPathFinder):
         if type(module) is ModuleType and any(map(self._is_noted_elsewhere, list(vars(module).values()))):
             self.record.subclassing.add(name)
 
-    def _is_noted_elsewhere(self, value: object) -> bool:
+    def _is_noted_elsewhere(self, value: Any) -> bool:  # noqa: ANN401 - whatever a module holds
         """Tell whether a class of another module of the application takes note of this one when it is made."""
-        if not isinstance(value, type):
+        # Not isinstance(), which asks a proxy for what it stands for, and that may not be there yet.
+        if not issubclass(type(value), type):
             return False
         makers = [type(value), *(base for base in value.__mro__[1:] if "__init_subclass__" in vars(base))]
         return any(maker.__module__ in self.record.files and maker.__module__ != value.__module__ for maker in makers)
