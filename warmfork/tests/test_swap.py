@@ -203,6 +203,9 @@ OBSTACLES = {
     "import socket\n\nends = socket.socketpair()\n": "a connection",
     "import os\n\nends = os.pipe()\n": "a pipe",
     "database = open('kept.db', 'w+b')\n": "kept.db to read and write",
+    "import mmap\n\ncounter = mmap.mmap(-1, 8)\n": "memory that processes share",
+    "import multiprocessing\n\nlock = multiprocessing.Lock()\n": "memory that processes share",
+    "import tempfile\n\nfolder = tempfile.TemporaryDirectory()\n": "a temporary folder",
 }
 
 

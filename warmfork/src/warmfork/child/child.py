@@ -18,7 +18,7 @@ from warmfork.channel import Channel, Message, close_all
 from warmfork.child.ending import end_at_once, end_orderly
 from warmfork.child.exclusive import Exclusive
 from warmfork.child.executed import Executed
-from warmfork.child.fitness import obstacle
+from warmfork.child.fitness import Opened, obstacle
 from warmfork.child.import_loop import ImportLoop
 from warmfork.child.muted import muted
 from warmfork.child.prefault import prefault
@@ -163,7 +163,7 @@ class Child:
                 # Within the loop's life, whose own end would wait for what the application has left running.
                 end_orderly(programs)
 
-    def _split(self, application: object, executed: Executed, opened: dict[int, str], exclusive: str) -> dict[str, Any]:
+    def _split(self, application: object, executed: Executed, opened: Opened, exclusive: str) -> dict[str, Any]:
         """Leave a template behind, or become one, if this can be forked; in a copy, tell which change it serves."""
         executed.stop()
         unfit = self._obstacle(executed, opened) or exclusive
@@ -185,7 +185,7 @@ class Child:
             raise _StaleError(stale)
         return {"swapped": template.files}
 
-    def _obstacle(self, executed: Executed, opened: dict[int, str]) -> str:
+    def _obstacle(self, executed: Executed, opened: Opened) -> str:
         """Return in words why no fork of this process could serve; empty when one can."""
         if asking := sorted(self.importer.record.asking):
             return f"asks other programs (in {asking[0]})"

@@ -2,10 +2,11 @@
 
 import asyncio
 import contextvars
+import dataclasses
 import sys
 from collections.abc import Callable, Container
 
-from warmfork.child.fitness import descriptors
+from warmfork.child.fitness import Opened, descriptors
 
 
 class ImportLoop:
@@ -19,7 +20,7 @@ class ImportLoop:
         self._factory = factory or asyncio.new_event_loop
         # uvloop's first loop opens a pipe for all, which bears a fork.
         self._factory().close()
-        self.opened_before = descriptors()
+        self.opened_before = Opened.now()
         self._loop = self._factory()
         # In which the application is imported and served: what it sets there at its import, requests see.
         self.context = contextvars.copy_context()
@@ -29,13 +30,14 @@ class ImportLoop:
     @property
     def opened(self) -> set[int]:
         """Descriptors that were opened since this was made."""
-        return {number for number, name in descriptors().items() if self.opened_before.get(number) != name}
+        return {number for number, name in descriptors().items() if self.opened_before.descriptors.get(number) != name}
 
     def inherit(self, opened: Container[int]) -> None:
         """In a fork: take all but these descriptors for such as were there before."""
         # uvloop's pipe is another one now.
         self._factory().close()
-        self.opened_before = {number: name for number, name in descriptors().items() if number not in opened}
+        inherited = {number: name for number, name in descriptors().items() if number not in opened}
+        self.opened_before = dataclasses.replace(self.opened_before, descriptors=inherited)
 
     def run(self, action: Callable[[], object]) -> None:
         """Do something while the loop runs; while another one does where it was closed."""
