@@ -54,7 +54,8 @@ class Reads:
         self._record = record
         self._is_installed = is_installed
         self._reader = reader
-        self._written: set[str] = set()
+        # By whom.
+        self._written: dict[str, str] = {}
         # What was read while the application was imported, and has not been written since.
         self._unwritten: set[str] = set()
         self._on_write: Callable[[str], object] = bool
@@ -146,11 +147,14 @@ class Reads:
         if not self._is_ours(path):
             return
         if not flags & _WRITING:
+            reader = self._reader()
             if path not in self._written:
-                self._record.note_read(self._reader(), source_file(path), signature(source_file(path)))
+                self._record.note_read(reader, source_file(path), signature(source_file(path)))
+            elif self._written[path] != reader:
+                self._record.imported[reader].add(self._written[path])
         elif _BYTECODE not in path:
             # What it writes itself is no reason to import it again.
-            self._written.add(path)
+            self._written[path] = self._reader()
             self._record.forget(path)
 
     def _on_stat(self, path: Any) -> None:  # noqa: ANN401 - as os.stat takes it
