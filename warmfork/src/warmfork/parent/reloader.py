@@ -200,7 +200,8 @@ class Reloader:
         if has_template and not self._refusal:
             self._refusal = self._application.must_execute(sorted(self._pending.unserved), self._files.sources)
         # To look at all that they have reached takes longer than a swap, which needs none of it.
-        standbys = [] if has_template and not self._refusal else self._preparation.standbys
+        needs_none = (has_template and not self._refusal) or self._files.sources.acts_newly(self._pending.unserved)
+        standbys = [] if needs_none else self._preparation.standbys
         known = Known(
             broken=frozenset(errors),
             executed=record.digests.keys(),

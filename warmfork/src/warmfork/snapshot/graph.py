@@ -25,6 +25,9 @@ class Graph:
         self._order = list(record.files)
         # Modules that change what others have made, by registering something, for example.
         self._registering: set[str] = set()
+        # Modules that change what they have imported in another way, which all after them may see.
+        self._acting: set[str] = set()
+        self._imported = record.imported
         self._found = {name: source for name, file in record.files.items() if (source := sources.find(file))}
         names = frozenset(record.files)
         for name, file in record.files.items():
@@ -32,6 +35,8 @@ class Graph:
             named = _named(name, source)
             if named.registrations & names or name in record.subclassing:
                 self._registering.add(name)
+            if named.acts:
+                self._acting.add(name)
             shown = record.imported.get(name, set())
             if before and source and before.digests.get(file) == source.digest.hex():
                 shown = shown | before.imported.get(name, set())
@@ -55,11 +60,21 @@ class Graph:
     def waiting(self, names: Iterable[str]) -> set[str]:
         """Return the modules that cannot be imported before these are as they will be.
 
-        That is these, all that import one of them, and those that register something after one of them does.
+        That is these, all that import one of them, those that register something after one of them does, and those that
+        are executed after one of them has changed something that others may see.
         """
         found = self.dependents(names)
         first = next((place for place, name in enumerate(self._order) if name in found), len(self._order))
-        return self.dependents(found | (self._registering & set(self._order[first:])))
+        found = self.dependents(found | (self._registering & set(self._order[first:])))
+        seen: set[str] = set()
+        while acting := (found & self._acting) - seen:
+            seen |= acting
+            found = self.dependents(found.union(*map(self._after, acting)))
+        return found
+
+    def _after(self, name: str) -> set[str]:
+        """Return the modules whose execution begins after the end of this one's."""
+        return set(self._order[self._order.index(name) + 1 :]) - _closure([name], self._imported)
 
     def outermost(self, entry: str) -> set[str]:
         """Return the modules that the entry alone imports, such as routers."""
@@ -92,6 +107,7 @@ def _named(name: str, source: Source | None) -> Named:
             executed=executed.union(_above(name), *map(_above, executed)),
             registrations=_targets(name, source, statements.registrations),
             later=_targets(name, source, statements.later),
+            acts=statements.acts,
         )
     return source.named[name]
 

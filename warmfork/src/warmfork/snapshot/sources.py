@@ -182,6 +182,11 @@ class Sources:
         """Return the file of this path as it was at the last settle(), if it has changed since."""
         return self._replaced.get(name)
 
+    def acts_newly(self, names: Iterable[str]) -> bool:
+        """Tell whether one of these files has come to change what others see, which was imported ahead without that."""
+        changed = ((self.replaced(name), self.find(name)) for name in names)
+        return any(now and now.statements.acts and not (before and before.statements.acts) for before, now in changed)
+
     def settle(self) -> None:
         """Take note that the present state of all files is served."""
         self._replaced.clear()

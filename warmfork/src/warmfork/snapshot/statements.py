@@ -5,6 +5,9 @@ from collections.abc import Container, Iterator
 from itertools import dropwhile
 from typing import NamedTuple
 
+# Python's functions that change an attribute of their first argument.
+_ATTRIBUTE_SETTERS = frozenset({"setattr", "delattr"})
+
 
 class Imported(NamedTuple):
     """A name in an import statement. level: number of dots, as of `from ..a import b`, which names "a" and "a.b"."""
@@ -18,13 +21,15 @@ class Statements(NamedTuple):
 
     imports: all names; executed: those of the statements that are executed with the module; registrations: those of
     objects that the module changes while it is executed; later: those that are imported after it has called a function
-    for nothing but what that does, or changed something that it has imported.
+    for nothing but what that does, or changed something that it has imported; acts: whether it changes something that
+    it has imported, and not only by decorators, so that modules may see it which import neither this one nor that.
     """
 
     imports: frozenset[Imported] = frozenset()
     executed: frozenset[Imported] = frozenset()
     registrations: frozenset[Imported] = frozenset()
     later: frozenset[Imported] = frozenset()
+    acts: bool = False
 
     @classmethod
     def of(cls, text: bytes) -> "Statements":
@@ -39,12 +44,21 @@ class Statements(NamedTuple):
             for local, names in _names(node):
                 imported |= names
                 bound.setdefault(local, set()).update(names)
+            imported |= _asked(node)
+        for node in _executed(tree):
+            if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Call):
+                # Another name for something that was imported, or for a part of it.
+                names = set[Imported]().union(*(bound.get(root, ()) for root in _root(node.value)))
+                for target in node.targets:
+                    if names and isinstance(target, ast.Name):
+                        bound.setdefault(target.id, set()).update(names)
         changed = {root for node in _executed(tree) for root in _changed(node)}
         registrations = frozenset[Imported]().union(*(bound.get(root, set()) for root in changed))
         executed = frozenset(one for node in _executed(tree) for _, names in _names(node) for one in names)
         acting = dropwhile(lambda node: not _acts(node, bound), _executed(tree))
         later = frozenset(one for node in acting for _, names in _names(node) for one in names)
-        return cls(frozenset(imported), executed, registrations, later)
+        acts = any(root in bound for node in _executed(tree) if not _is_definition(node) for root in _changed(node))
+        return cls(frozenset(imported), executed, registrations, later, acts)
 
 
 class Named(NamedTuple):
@@ -58,6 +72,7 @@ class Named(NamedTuple):
     packages: frozenset[str] = frozenset()
     registrations: frozenset[str] = frozenset()
     later: frozenset[str] = frozenset()
+    acts: bool = False
 
 
 def _names(node: ast.AST) -> Iterator[tuple[str, set[Imported]]]:
@@ -72,12 +87,34 @@ def _names(node: ast.AST) -> Iterator[tuple[str, set[Imported]]]:
             yield alias.asname or alias.name, {Imported(node.level, module), Imported(node.level, name)}
 
 
+def _asked(node: ast.AST) -> set[Imported]:
+    """Return the module that is asked for by a text, as by import_module("a"), sys.modules["a"] or .get("a") of that."""
+    asked: ast.expr | None = None
+    if isinstance(node, ast.Subscript) and _is_of_modules(node.value):
+        asked = node.slice
+    elif isinstance(node, ast.Call) and node.args:
+        function = node.func
+        name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", None)
+        is_get = name == "get" and isinstance(function, ast.Attribute) and _is_of_modules(function.value)
+        if name in {"import_module", "__import__"} or is_get:
+            asked = node.args[0]
+    name = asked.value if isinstance(asked, ast.Constant) else None
+    return {Imported(0, name)} if isinstance(name, str) and name[:1] != "." else set()
+
+
+def _is_of_modules(expression: ast.expr) -> bool:
+    return isinstance(expression, ast.Attribute) and expression.attr == "modules"
+
+
 def _acts(node: ast.AST, imported: Container[str]) -> bool:
     """Tell whether a statement does something that modules could see which are imported after it."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name):
         return True
-    is_definition = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
-    return not is_definition and any(root in imported for root in _changed(node))
+    return not _is_definition(node) and any(root in imported for root in _changed(node))
+
+
+def _is_definition(node: ast.AST) -> bool:
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
 
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:
@@ -102,6 +139,8 @@ def _changed(node: ast.AST) -> Iterator[str]:
     """
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         yield from _root(node.value)
+        if isinstance(node.value.func, ast.Name) and node.value.func.id in _ATTRIBUTE_SETTERS and node.value.args:
+            yield from _root(node.value.args[0])
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         for decorator in node.decorator_list:
             yield from _root(decorator)
