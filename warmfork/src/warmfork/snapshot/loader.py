@@ -74,10 +74,15 @@ class Importer(MetaPathFinder):
         self.refused: set[str] = set()
         self._is_admitted = False
         self._importing: list[str] = []
+        # Those of sys.path_hooks that are Python's and the parent's.
+        self._hooks = list(sys.path_hooks)
+        # What some import hooks look for by this name on sys.meta_path, to have a module found by it.
+        self._path_finder = type(PathFinder.__name__, (), {"find_spec": staticmethod(self._find_for_another)})
 
     def install(self) -> None:
         """Become the first of all finders. What this does not find, Python's own must not find either."""
-        sys.meta_path[:] = [self, *(finder for finder in sys.meta_path if finder not in {self, PathFinder})]
+        finders: list[Any] = [self._path_finder if finder is PathFinder else finder for finder in sys.meta_path]
+        sys.meta_path[:] = [self, *(finder for finder in finders if finder is not self)]
 
     def invalidate_caches(self) -> None:
         """Let Python look again at folders that are not the application's."""
@@ -118,7 +123,19 @@ class Importer(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Find a module wherever it is; one of the application's is loaded from the snapshot."""
-        spec = self._ask_all(fullname, path, target)
+        return self._own(fullname, self._ask_all(fullname, path, target))
+
+    def _find_for_another(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Find a module in a folder, for somebody who may load it in another way, from the disk."""
+        spec = self._own(fullname, self._ask_files(fullname, path, target))
+        if spec and isinstance(spec.loader, _Loader):
+            self._note(fullname, spec.loader.file)
+        return spec
+
+    def _own(self, fullname: str, spec: ModuleSpec | None) -> ModuleSpec | None:
+        """Have a module that was found loaded from the snapshot if it is the application's, and note what it is."""
         if spec is None or not self._territory.holds(spec):
             return spec
         if not self._is_admitted:
@@ -129,10 +146,10 @@ class Importer(MetaPathFinder):
         elif spec.origin and spec.has_location:
             origin = os.path.abspath(spec.origin)  # noqa: PTH100 - for each import
             file = self._territory.canonical(origin) or origin
-            if isinstance(spec.loader, SourceFileLoader):
+            if type(spec.loader) is SourceFileLoader:
                 spec.loader = _Loader(fullname, spec.origin, file, self)
             else:
-                # An extension module that is built in place, say.
+                # An extension module that is built in place, say, or one with a loader of a library's.
                 self._note(fullname, file)
         else:
             for folder in spec.submodule_search_locations or ():
@@ -165,17 +182,19 @@ class Importer(MetaPathFinder):
     def _ask_all(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
         # In Python's own order: what is built in, files, and then what others have added.
         built_in = BuiltinImporter.find_spec(fullname, path, target) or FrozenImporter.find_spec(fullname, path, target)
-        if spec := built_in or self._search(fullname, path, target):
-            if spec.loader is None:
-                # Python's own kind of list: importlib.resources knows such a package by it, and it follows sys.path.
-                spec.submodule_search_locations = _NamespacePath(
-                    fullname, spec.submodule_search_locations, self._search
-                )
+        if spec := built_in or self._ask_files(fullname, path, target):
             return spec
         for finder in sys.meta_path:
-            if finder not in _OWN and finder is not self and (spec := finder.find_spec(fullname, path, target)):
+            if finder not in {*_OWN, self, self._path_finder} and (spec := finder.find_spec(fullname, path, target)):
                 return spec
         return None
+
+    def _ask_files(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
+        spec = self._search(fullname, path, target)
+        if spec and spec.loader is None:
+            # Python's own kind of list: importlib.resources knows such a package by it, and it follows sys.path.
+            spec.submodule_search_locations = _NamespacePath(fullname, spec.submodule_search_locations, self._search)
+        return spec
 
     def _search(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         """Do what PathFinder does, with the snapshot in place of the folders that it is of."""
@@ -188,7 +207,7 @@ class Importer(MetaPathFinder):
             if self._territory.reaches(folder) and not is_file(folder):  # an archive is none
                 base = os.path.join(folder, name)  # noqa: PTH118 - for each import
                 if spec := self._in_snapshot(fullname, base):
-                    return spec
+                    return self._by_hooks(spec, entry) or spec
                 if self._territory.canonical(base) is not None:
                     portions += [base] if is_folder(base) else []
                     continue
@@ -201,6 +220,15 @@ class Importer(MetaPathFinder):
         spec = ModuleSpec(fullname, None, is_package=True)
         spec.submodule_search_locations = portions
         return spec
+
+    def _by_hooks(self, spec: ModuleSpec, entry: str) -> ModuleSpec | None:
+        """Return how the same module is found by what the application has put on sys.path_hooks, if that differs."""
+        if sys.path_hooks == self._hooks or not self._is_admitted:
+            return None
+        found = PathFinder.find_spec(spec.name, [entry])
+        if found is None or found.origin != spec.origin or type(found.loader) is type(spec.loader):
+            return None
+        return found
 
     def _in_snapshot(self, fullname: str, base: str) -> ModuleSpec | None:
         for place, portions in ((os.path.join(base, "__init__"), [base]), (base, None)):  # noqa: PTH118
@@ -278,14 +306,14 @@ class _Loader(SourceFileLoader):
 
     def __init__(self, fullname: str, path: str, file: str, importer: Importer) -> None:
         super().__init__(fullname, path)
-        self._file = file
+        self.file = file
         self._importer = importer
 
     def get_code(self, fullname: str) -> CodeType:
-        return self._importer.code(fullname, self._file)
+        return self._importer.code(fullname, self.file)
 
     def exec_module(self, module: ModuleType) -> None:
-        self._importer.begin(module.__name__, self._file)
+        self._importer.begin(module.__name__, self.file)
         try:
             super().exec_module(module)
         finally:

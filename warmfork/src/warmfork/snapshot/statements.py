@@ -88,7 +88,7 @@ def _names(node: ast.AST) -> Iterator[tuple[str, set[Imported]]]:
 
 
 def _asked(node: ast.AST) -> set[Imported]:
-    """Return the module that is asked for by a text, as by import_module("a"), sys.modules["a"] or .get("a") of that."""
+    """Return the module that is asked for by a text, as by import_module("a"), sys.modules["a"] or .get("a")."""
     asked: ast.expr | None = None
     if isinstance(node, ast.Subscript) and _is_of_modules(node.value):
         asked = node.slice
