@@ -474,3 +474,19 @@ def test_without_standby_two_processes_are_all(tiny: Project, serve: Serve) -> N
         server.until_text(str(version))
         server.until("the old process is gone", lambda: len(server.processes()) == 2)
     assert server.reports("standby") == []
+
+
+def test_library_that_is_copied_into_the_application(tiny: Project, library: Path, serve: Serve) -> None:
+    (library / "lent.py").write_text("VALUE = 'installed'\n")
+    tiny.write("version.py", "from lent import VALUE as VERSION\n")
+    server = serve(tiny, f"--reload-dir={tiny.directory}", python_path=[library])
+    assert server.text() == "installed"
+    server.until_standby()
+    (tiny.directory / "lent.py").write_text("VALUE = 'copied'\n")
+    server.until_text("copied")
+    server.until_reported("restarting: lent has changed")
+    (tiny.directory / "lent.py").write_text("VALUE = 'edited'\n")
+    server.until_text("edited")
+    (tiny.directory / "lent.py").unlink()
+    server.until_text("installed")
+    assert len(server.reports("restarting")) == 1

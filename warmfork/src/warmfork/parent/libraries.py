@@ -1,12 +1,16 @@
 """The libraries that the parent has imported, for every process to inherit."""
 
+import itertools
+import os
+import sys
 from collections.abc import Collection, Iterable
+from importlib.machinery import ModuleSpec
 
 from warmfork import report
 from warmfork.child.registered import Registered
 from warmfork.parent.own import Own
 from warmfork.parent.preload import Hazard, preload
-from warmfork.snapshot.loader import Importer
+from warmfork.snapshot.loader import Importer, module_spec
 from warmfork.snapshot.territory import Territory
 
 
@@ -58,5 +62,24 @@ class Libraries:
         return sorted(names - self._setting & self._own.variables)
 
     def edited(self, files: frozenset[str]) -> tuple[str, ...]:
-        """Return those that are held and whose file is among these."""
-        return tuple(name for name, file in self._own.held.items() if file in files)
+        """Return those that are held and whose file is among these, or in front of which one of these has come."""
+        held = [name for name, file in self._own.held.items() if file in files]
+        return (*held, *filter(None, map(self._hidden_by, sorted(files))))
+
+    def _hidden_by(self, file: str) -> str:
+        """Return the library in whose place this new file would be imported now; empty if there is none."""
+        sources = self._importer.sources
+        folder, _, name = file.removesuffix("/__init__.py").removesuffix(".py").rpartition(os.sep)
+        if name in sys.stdlib_module_names or sources.find(file) is None or sources.replaced(file) is not None:
+            return ""
+        spec = module_spec(name)
+        if spec is None or not spec.origin or not file.endswith(".py"):
+            return ""
+        before = itertools.takewhile(lambda entry: not _holds(entry, spec), map(os.path.abspath, sys.path))
+        return name if folder in before else ""
+
+
+def _holds(entry: str, spec: ModuleSpec) -> bool:
+    """Tell whether a module was found in this folder."""
+    places = spec.submodule_search_locations or [spec.origin or ""]
+    return any(os.path.dirname(place) == entry for place in places)  # noqa: PTH120
