@@ -479,7 +479,7 @@ def test_without_standby_two_processes_are_all(tiny: Project, serve: Serve) -> N
 def test_library_that_is_copied_into_the_application(tiny: Project, library: Path, serve: Serve) -> None:
     (library / "lent.py").write_text("VALUE = 'installed'\n")
     tiny.write("version.py", "from lent import VALUE as VERSION\n")
-    server = serve(tiny, f"--reload-dir={tiny.directory}", python_path=[library])
+    server = serve(tiny, f"--reload-dir={tiny.directory}", "--preload=lent", python_path=[library])
     assert server.text() == "installed"
     server.until_standby()
     (tiny.directory / "lent.py").write_text("VALUE = 'copied'\n")
