@@ -21,6 +21,9 @@ UNSERVED = frozenset({VERSION})
         # An earlier change, which did not start, counts as well.
         (SAVED, Known(executed=EXECUTED, unserved=UNSERVED | {OTHER}, standbys=[Standby({OTHER})]), Way.IMPORT),
         (SAVED, Known(broken=UNSERVED, executed=EXECUTED, unserved=UNSERVED, standbys=[Standby(set())]), Way.FAIL),
+        # Nobody knows who reads it.
+        (SAVED, Known(executed=EXECUTED, unserved=UNSERVED, has_template=True), Way.SWAP),
+        (SAVED, Known(executed=EXECUTED, unserved=UNSERVED, has_template=True, unread=UNSERVED), Way.IMPORT),
         # Of two, the other one may be what fails first; and a file that nobody imports may be broken.
         (SAVED, Known(broken=UNSERVED, executed=EXECUTED, unserved=UNSERVED | {OTHER}), Way.IMPORT),
         (SAVED, Known(broken=UNSERVED, executed=frozenset({MAIN}), unserved=UNSERVED), Way.IMPORT),

@@ -166,3 +166,42 @@ def test_last_line_of_defence(tiny: Project, serve: Serve) -> None:
         tiny.replace("version.py", str(version - 1), str(version))
         server.until_text(str(version))
     assert server.reports("the prepared process had an older tiny/version.py; importing everything")
+
+
+# As a library does that is not written in Python.
+READS_BY_ITSELF = """
+import ctypes
+
+system = ctypes.CDLL(None)
+text = ctypes.create_string_buffer(9)
+file = system.open(b"data.xml", 0)
+system.read(file, text, 8)
+system.close(file)
+VERSION = text.value.decode()
+"""
+
+
+def test_file_that_nobody_was_seen_to_read(tiny: Project, serve: Serve) -> None:
+    data = tiny.directory / "data.xml"
+    data.write_text("0")
+    tiny.write("version.py", READS_BY_ITSELF)
+    server = serve(tiny, "--reload-include", str(data))
+    for number in range(1, 4):
+        server.until_copy()
+        data.write_text(str(number))
+        server.until_text(str(number))
+
+
+def test_file_that_is_read_for_requests(tiny: Project, serve: Serve) -> None:
+    """Whoever reads it does so again: nothing is imported."""
+    page = tiny.directory / "page.html"
+    page.write_text("0")
+    tiny.replace("main.py", "str(VERSION))\n\n\nasync def process", "open('page.html').read())\n\n\nasync def process")
+    server = serve(tiny, "--reload-include", str(page))
+    for number in range(1, 4):
+        assert server.text() == str(number - 1)
+        server.until_copy()
+        page.write_text(str(number))
+        server.until_reloads(number)
+    assert server.text() == "3"
+    assert len(server.reports(r"\(swapped\)")) == 3

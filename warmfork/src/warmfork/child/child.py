@@ -126,7 +126,11 @@ class Child:
             except SystemExit as end:
                 raise StartupError(log.failure or Failure.of(end)) from end
             loop.close_unless_held()
-            reads.stop(lambda path: self.channel.send("writes", path=path))
+            reads.stop(
+                on_write=lambda path: self.channel.send("writes", path=path),
+                on_read=lambda path: self.channel.send("reads", path=path),
+                is_wanted=importer.sources.has_data,
+            )
             variables.stop()
             self._check(variables)
             # What exists by now stays: no collection need look at it, or copy its pages.

@@ -22,6 +22,8 @@ class Application:
         self.exclusive = exclusive
         self.started_in = 0.0
         self._name = name
+        # Files that one of its processes has read while it served.
+        self.read_later: set[str] = set()
         self._unfit = ""
         # Why it did not start beside itself.
         self._conflict = ""
@@ -32,6 +34,10 @@ class Application:
     def is_fit(self) -> bool:
         """Whether a process that has imported it can be forked."""
         return not self.exclusive and not self._unfit
+
+    def has_not_read(self, file: str) -> bool:
+        """Tell whether nobody was seen to read a file, which is no Python: who does so otherwise is not known."""
+        return not file.endswith(".py") and file not in self.read_later and not self.record.touches([file])
 
     def must_execute(self, files: Iterable[str], sources: Sources) -> str:
         """Return why a module must be executed, as far as its texts tell; empty where a process has to look.

@@ -59,8 +59,9 @@ class Known:
     broken: files that do not compile; executed: files that the application last executed; unserved: files
     that have changed since what serves was saved, this change's among them; has_template: whether there is a process
     that may be copied; refusal: why a copy of it could not take over the change; missed: files that hold a module that
-    was looked for, and was not there or not the one that was taken; is_single: the application must not run twice at a
-    time.
+    was looked for, and was not there or not the one that was taken; unread: of the unserved, files that somebody reads
+    of whom nothing is known, as a library does that is not written in Python; is_single: the application must not run
+    twice at a time.
     """
 
     broken: frozenset[str] = frozenset()
@@ -70,6 +71,7 @@ class Known:
     refusal: str = ""
     standbys: Sequence[Standby] = ()
     missed: AbstractSet[str] = frozenset()
+    unread: frozenset[str] = frozenset()
     is_single: bool = False
 
 
@@ -103,10 +105,11 @@ def _process(files: frozenset[str], known: Known) -> Decision:
     """Return which process is to serve."""
     if known.is_single:
         return Decision(Way.ONE_AT_A_TIME, "the application must not run twice")
-    if known.has_template and not known.refusal:
+    if known.has_template and not known.refusal and not known.unread:
         return Decision(Way.SWAP)
-    if not known.standbys:
-        return Decision(Way.IMPORT, known.refusal or "no process stands by")
+    if known.unread or not known.standbys:
+        reason = "nothing was seen to read it" if known.unread else "no process stands by"
+        return Decision(Way.IMPORT, known.refusal or reason)
     unconcerned = [standby for standby in known.standbys if standby.reached.isdisjoint(files)]
     if not unconcerned:
         return Decision(Way.IMPORT, known.refusal or "the process that stands by has executed or read it")

@@ -209,6 +209,7 @@ class Reloader:
             has_template=has_template,
             refusal=self._refusal,
             standbys=[known for _, known in standbys],
+            unread=frozenset(filter(self._application.has_not_read, self._pending.unserved)),
             missed=frozenset(filter(record.has_missed, self._pending.unserved)),
             is_single=bool(self._application.exclusive) or self._handover.is_making_alone,
         )
@@ -251,12 +252,18 @@ class Reloader:
             if process.role is Role.STARTING and process.change:
                 self._children.withdraw(process)
                 self._refuse(process.change, message.fields["reason"])
-        elif message.event == "writes":
-            self._files.sources.leave(Path(message.fields["path"]))
+        elif message.event in {"reads", "writes"}:
+            self._note_file(message.event, message.fields["path"])
         elif message.event == "loaded" and process.role is Role.STARTING:
             self._promote(process, message.fields)
         else:
             self._handover.on_message(process, message)
+
+    def _note_file(self, event: str, path: str) -> None:
+        if event == "reads":
+            self._application.read_later.add(path)
+        else:
+            self._files.sources.leave(Path(path))
 
     def _promote(self, process: Process, fields: dict[str, Any]) -> None:
         """Let a process serve in place of the one before, unless its code is old already."""

@@ -59,13 +59,24 @@ class Reads:
         # What was read while the application was imported, and has not been written since.
         self._unwritten: set[str] = set()
         self._on_write: Callable[[str], object] = bool
+        # What has been read since, of what is to be told.
+        self._read_since: set[str] = set()
+        self._is_wanted: Callable[[str], bool] = bool
+        self._on_read: Callable[[str], object] = bool
         self._is_active = True
         listen(_EVENTS, self._on_event)
         listen(_CHANGING, self._on_change)
         os.stat = self._stat
 
-    def stop(self, on_write: Callable[[str], object]) -> None:
-        """Note nothing more. on_write: is told once of each path that was read and that this process now writes."""
+    def stop(
+        self, *, on_write: Callable[[str], object], on_read: Callable[[str], object], is_wanted: Callable[[str], bool]
+    ) -> None:
+        """Note nothing more in the record.
+
+        on_write: is told once of each path that was read and that this process now writes; on_read: of each that it
+        reads from now on, where that is wanted.
+        """
+        self._is_wanted, self._on_read = is_wanted, on_read
         self._is_active = False
         os.stat = stat
         self._unwritten = {path for path in self._record.watched if not path.endswith(".py")}
@@ -87,6 +98,8 @@ class Reads:
 
     def _on_event(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self._is_active:
+            if event == "open" and not arguments[2] & _WRITING:
+                self._note_late_read(arguments[0])
             return
         if event in _LISTING and sys._getframe(CAUSE).f_globals.get("__name__") in _FINDERS:  # noqa: SLF001
             return
@@ -106,6 +119,12 @@ class Reads:
             for one in self._unwritten & {path, os.path.dirname(path)}:  # noqa: PTH120
                 self._unwritten.discard(one)
                 self._on_write(one)
+
+    def _note_late_read(self, path: Any) -> None:  # noqa: ANN401 - whatever one may open
+        with suppress(OSError, ValueError, TypeError):
+            if not isinstance(path, int) and (path := absolute(path)) not in self._read_since and self._is_wanted(path):
+                self._read_since.add(path)
+                self._on_read(path)
 
     def _note_writing(self, path: Any) -> None:  # noqa: ANN401 - whatever one may open
         # An open descriptor was told of when it was opened.

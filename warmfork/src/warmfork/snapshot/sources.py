@@ -178,6 +178,10 @@ class Sources:
         """Return the file of this path as last seen."""
         return self._by_name.get(name)
 
+    def has_data(self, name: str) -> bool:
+        """Tell whether there is a file of this path, and no Python in it."""
+        return not name.endswith(".py") and name in self._by_name
+
     def replaced(self, name: str) -> Source | None:
         """Return the file of this path as it was at the last settle(), if it has changed since."""
         return self._replaced.get(name)
