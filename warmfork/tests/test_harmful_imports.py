@@ -167,3 +167,22 @@ def test_file_that_the_application_reads_and_writes_itself(tiny: Project, serve:
     server.until_text("3")
     server.until_reloads(1)
     assert server.reloaded_files() == ["tiny/version.py"]
+
+
+# What is deeper than Python's own calls may be; it is compiled and executed all the same.
+DEEP = {
+    "terms": f"one = 1\nnumber = {' + '.join(['one'] * 1_500)}\n",
+    "branches": "number = 1_500\nif number == 0:\n    pass\n"
+    + "".join(f"elif number == {number}:\n    pass\n" for number in range(1, 1_501)),
+}
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
+def test_text_that_is_nested_deeply(text: str, tiny: Project, serve: Serve) -> None:
+    tiny.append("version.py", f"{text}\nassert number == 1_500\n")
+    server = serve(tiny)
+    assert server.text() == "0"
+    for number in range(1, 4):
+        tiny.replace("version.py", f"VERSION = {number - 1}\n", f"VERSION = {number}\n")
+        server.until_text(str(number))
+        server.until_standby()

@@ -1,7 +1,7 @@
 """What a module's text says of the modules that it imports."""
 
 import ast
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from itertools import dropwhile
 from typing import NamedTuple
 
@@ -36,11 +36,11 @@ class Statements(NamedTuple):
         """Read a module's text; one that cannot be read imports nothing."""
         try:
             tree = ast.parse(text)
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
             return cls()
         imported: set[Imported] = set()
         bound: dict[str, set[Imported]] = {}
-        for node in ast.walk(tree):
+        for node in _statements(tree):
             for local, names in _names(node):
                 imported |= names
                 bound.setdefault(local, set()).update(names)
@@ -117,13 +117,33 @@ def _is_definition(node: ast.AST) -> bool:
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
 
 
-def _executed(node: ast.AST) -> Iterator[ast.AST]:
+def _executed(tree: ast.Module) -> Iterator[ast.AST]:
     """Yield the statements that are executed with the module, also those within others, such as a class's."""
-    children = node.orelse if isinstance(node, ast.If) and _is_for_types(node.test) else ast.iter_child_nodes(node)
-    for child in children:
-        yield child
-        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            yield from _executed(child)
+    return _statements(tree, _executed_parts)
+
+
+def _executed_parts(node: ast.AST) -> Iterator[ast.AST]:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return iter(())
+    return iter(node.orelse) if isinstance(node, ast.If) and _is_for_types(node.test) else ast.iter_child_nodes(node)
+
+
+def _statements(
+    tree: ast.Module, parts: Callable[[ast.AST], Iterator[ast.AST]] = ast.iter_child_nodes
+) -> Iterator[ast.AST]:
+    """Yield the statements in their order, and what is between them, as the handler of an exception.
+
+    parts: of each. Expressions hold no statement, and can be of any size and depth.
+    """
+    # Without a call for each level, of which a long chain of elif has many.
+    waiting = [parts(tree)]
+    while waiting:
+        node = next(waiting[-1], None)
+        if node is None:
+            waiting.pop()
+        elif not isinstance(node, ast.expr):
+            yield node
+            waiting.append(parts(node))
 
 
 def _is_for_types(test: ast.expr) -> bool:
