@@ -128,3 +128,15 @@ def test_snapshot_holds_it(tree: Path) -> None:
     assert sources.digest != other.digest
     other.unpack(sources.pack([path]))
     assert sources.digest == other.digest
+
+
+def test_working_directory_that_is_deleted(tiny: Project, tmp_path: Path, serve: Serve) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    server = serve(tiny, "--app-dir", str(tiny.directory), "--reload-dir", str(tiny.path("")), directory=here)
+    here.rmdir()
+    for number in range(1, 4):
+        tiny.write("version.py", f"VERSION = {number}\n")
+        server.until_text(str(number))
+    tiny.write("version.py", "VERSION = (\n")
+    server.until_reported("version.py: not reloaded, the old code serves on")

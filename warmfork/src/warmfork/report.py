@@ -51,7 +51,12 @@ def files(paths: Collection[Path]) -> str:
 
 def name(path: Path) -> str:
     """Return the shortest way to name a file to a person."""
-    return printable(str(path.relative_to(Path.cwd())) if Path.cwd() in path.parents else str(path))
+    # A working directory that has been deleted has no name.
+    with suppress(FileNotFoundError):
+        here = Path.cwd()
+        if here in path.parents:
+            return printable(str(path.relative_to(here)))
+    return printable(str(path))
 
 
 def ending(code: int) -> str:

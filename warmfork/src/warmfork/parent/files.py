@@ -22,10 +22,12 @@ class Files:
 
     def __init__(self, settings: Settings) -> None:
         """Begin to watch, and read what is there. Raises WatchError."""
+        # As long as it is there: it may be deleted.
+        self._here = Path.cwd()
         trees = [folder.resolve() for folder in settings.reload_dirs]
         self._env_file = settings.env_file and settings.env_file.resolve()
         env_folder, env_name = ([self._env_file.parent], [self._env_file.name]) if self._env_file else ([], [])
-        folders = [folder for folder in {Path.cwd(), *env_folder} if folder not in trees]
+        folders = [folder for folder in {self._here, *env_folder} if folder not in trees]
         self.packages = Packages(site_folders())
         included = included_folders(settings.reload_includes, trees)
         included_trees = [folder.path for folder in included if folder.is_tree]
@@ -63,4 +65,4 @@ class Files:
 
     def _is_near(self, path: Path) -> bool:
         """Tell whether it lies in the working directory or a reload folder, hidden or not."""
-        return any(folder in path.parents for folder in (Path.cwd(), *self.sources.trees))
+        return any(folder in path.parents for folder in (self._here, *self.sources.trees))

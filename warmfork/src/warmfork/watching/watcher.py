@@ -92,7 +92,7 @@ class Watcher:
 
         read() tells what is in it by then.
         """
-        self._waiting.update(self._add_root(Path.cwd() / path, Extent.FILES))
+        self._waiting.update(self._add_root(path.absolute(), Extent.FILES))
 
     def read(self) -> set[Path]:
         """Return the files that were written, moved or deleted since the last call; empty when there are none.
