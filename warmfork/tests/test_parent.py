@@ -23,6 +23,48 @@ with open("{0}.imports", "a") as record:
 """
 # The application answers a variable of its environment.
 VARIABLE = '\nimport os\n\nVERSION = os.environ.get("VERSION", "unset")\n'
+# Tasks that a process of its own does.
+QUEUE = """
+import multiprocessing
+
+context = multiprocessing.get_context("fork")
+tasks, results = context.Queue(), context.Queue()
+
+
+def work():
+    while True:
+        results.put(f"done {tasks.get()}")
+
+
+def start():
+    worker = context.Process(target=work, daemon=True)
+    worker.start()
+    return worker
+
+
+def do(task):
+    tasks.put(task)
+    return results.get(timeout=5)
+"""
+WORKER_OF_QUEUE = """
+from contextlib import asynccontextmanager
+
+import tasks
+
+
+@asynccontextmanager
+async def lifespan(_):
+    worker = tasks.start()
+    yield
+    worker.terminate()
+
+
+def task(_):
+    return PlainTextResponse(tasks.do(VERSION))
+
+
+app = Starlette(routes=[*app.routes, Route("/task", task)], lifespan=lifespan)
+"""
 
 
 @pytest.fixture
@@ -322,6 +364,39 @@ def test_library_that_opens_a_connection(tiny: Project, library: Path, database:
     assert_started_anew_without("connected", f"connection to 127.0.0.1:{database}", server)
     assert server.text() == str(database)
     reload_several_times(tiny, server)
+
+
+# What a library makes when it is imported, of which each process needs one of its own, and what a line says of it.
+SHARED = {
+    "import asyncio\n\nshared = asyncio.new_event_loop()\n": "an event loop",
+    "import os\n\nshared = os.pipe()\n": "a pipe",
+    "import multiprocessing\n\nshared = multiprocessing.get_context('fork').Lock()\n": "memory or a lock",
+    "import mmap\n\nshared = mmap.mmap(-1, 8)\n": "memory or a lock",
+}
+
+
+@pytest.mark.parametrize(("text", "words"), SHARED.items())
+def test_library_that_opens_what_processes_would_share(
+    text: str, words: str, tiny: Project, library: Path, serve: Serve
+) -> None:
+    (library / "sharing.py").write_text(text)
+    tiny.append("version.py", "import sharing\n")
+    server = serve(tiny, python_path=[library])
+    assert_started_anew_without("sharing", f"opens {words}", server)
+    reload_several_times(tiny, server)
+
+
+def test_worker_that_is_ended_at_its_queue(tiny: Project, library: Path, serve: Serve) -> None:
+    """It holds the queue's lock: with the same queue, the next worker would wait for ever."""
+    (library / "tasks.py").write_text(QUEUE)
+    tiny.append("main.py", WORKER_OF_QUEUE)
+    server = serve(tiny, python_path=[library])
+    assert_started_anew_without("tasks", "a pipe", server)
+    for number in range(1, 4):
+        tiny.write("version.py", f"VERSION = {number}\n")
+        server.until_text(str(number))
+        server.until_one_serves()
+        assert server.text("/task") == f"done {number}"
 
 
 def assert_started_anew_without(module: str, reason: str, server: Server) -> None:

@@ -197,11 +197,14 @@ def test_turned_off(project: Project, serve: Serve, option: str) -> None:
     assert len(seen) == 4
 
 
+SHARED = "memory or a lock that several processes share"
 # What a module opens when it is imported, and what a line says of it.
 OBSTACLES = {
     "import asyncio\n\nloop = asyncio.new_event_loop()\n": "an event loop",
     "import socket\n\nends = socket.socketpair()\n": "a connection",
     "import os\n\nends = os.pipe()\n": "a pipe",
+    "from multiprocessing import get_context\n\nlock = get_context('fork').Lock()\n": SHARED,
+    "import mmap\n\ncounter = mmap.mmap(-1, 8)\n": SHARED,
     "database = open('kept.db', 'w+b')\n": "kept.db to read and write",
     "import mmap\n\ncounter = mmap.mmap(-1, 8)\n": "memory that processes share",
     "import multiprocessing\n\nlock = multiprocessing.Lock()\n": "memory that processes share",

@@ -18,7 +18,7 @@ from warmfork.channel import Channel, Message, close_all
 from warmfork.child.ending import end_at_once, end_orderly
 from warmfork.child.exclusive import Exclusive
 from warmfork.child.executed import Executed
-from warmfork.child.fitness import Opened, obstacle
+from warmfork.child.fitness import Holdings, obstacle
 from warmfork.child.import_loop import ImportLoop
 from warmfork.child.muted import muted
 from warmfork.child.prefault import prefault
@@ -136,7 +136,7 @@ class Child:
             # What exists by now stays: no collection need look at it, or copy its pages.
             gc.freeze()
             found, programs = exclusive.found(), exclusive.processes()
-            change = self._split(config.loaded_app, executed, loop.opened_before, found) if executed else {}
+            change = self._split(config.loaded_app, executed, loop.held_before, found) if executed else {}
             start_reads = StartReads(importer.sources)
 
             def describe() -> dict[str, Any]:
@@ -167,10 +167,10 @@ class Child:
                 # Within the loop's life, whose own end would wait for what the application has left running.
                 end_orderly(programs)
 
-    def _split(self, application: object, executed: Executed, opened: Opened, exclusive: str) -> dict[str, Any]:
+    def _split(self, application: object, executed: Executed, before: Holdings, exclusive: str) -> dict[str, Any]:
         """Leave a template behind, or become one, if this can be forked; in a copy, tell which change it serves."""
         executed.stop()
-        unfit = self._obstacle(executed, opened) or exclusive
+        unfit = self._obstacle(executed, before) or exclusive
         if unfit and self._is_template:
             end_at_once(0)
         if unfit or not (self._is_template or self._leaves_template):
@@ -189,11 +189,11 @@ class Child:
             raise _StaleError(stale)
         return {"swapped": template.files}
 
-    def _obstacle(self, executed: Executed, opened: Opened) -> str:
+    def _obstacle(self, executed: Executed, before: Holdings) -> str:
         """Return in words why no fork of this process could serve; empty when one can."""
         if asking := sorted(self.importer.record.asking):
             return f"asks other programs (in {asking[0]})"
-        if found := self._without_leaving(lambda: obstacle(opened)):
+        if found := self._without_leaving(lambda: obstacle(before)):
             return f"opens {found}"
         return "" if executed.is_known else "is watched by another tool"
 

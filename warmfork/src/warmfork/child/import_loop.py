@@ -6,7 +6,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Container
 
-from warmfork.child.fitness import Opened, descriptors
+from warmfork.child.fitness import Holdings, descriptors
 
 
 class ImportLoop:
@@ -20,7 +20,7 @@ class ImportLoop:
         self._factory = factory or asyncio.new_event_loop
         # uvloop's first loop opens a pipe for all, which bears a fork.
         self._factory().close()
-        self.opened_before = Opened.now()
+        self.held_before = Holdings()
         self._loop = self._factory()
         # In which the application is imported and served: what it sets there at its import, requests see.
         self.context = contextvars.copy_context()
@@ -30,14 +30,14 @@ class ImportLoop:
     @property
     def opened(self) -> set[int]:
         """Descriptors that were opened since this was made."""
-        return {number for number, name in descriptors().items() if self.opened_before.descriptors.get(number) != name}
+        return set(self.held_before.opened_since())
 
     def inherit(self, opened: Container[int]) -> None:
         """In a fork: take all but these descriptors for such as were there before."""
         # uvloop's pipe is another one now.
         self._factory().close()
         inherited = {number: name for number, name in descriptors().items() if number not in opened}
-        self.opened_before = dataclasses.replace(self.opened_before, descriptors=inherited)
+        self.held_before = dataclasses.replace(self.held_before, descriptors=inherited)
 
     def run(self, action: Callable[[], object]) -> None:
         """Do something while the loop runs; while another one does where it was closed."""

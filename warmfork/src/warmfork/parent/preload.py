@@ -13,6 +13,7 @@ from pathlib import Path
 
 from warmfork import report
 from warmfork.child.exclusive import Exclusive
+from warmfork.child.fitness import Holdings
 from warmfork.parent.own import Own
 from warmfork.snapshot.loader import Importer
 from warmfork.threads import lost_by_a_fork
@@ -110,10 +111,11 @@ class _State:
         """Take stock."""
         self._threads = set(lost_by_a_fork())
         self._connections = set(_connections())
+        self._holdings = Holdings()
         self._exclusive = Exclusive(known)
         self._signals = {number: signal.getsignal(number) for number in signal.valid_signals()}
         self._blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-        self._directory = Path.cwd()
+        self._directory = _working_directory()
         self._streams = sys.stdout, sys.stderr
 
     def take_back(self) -> list[str]:
@@ -121,6 +123,7 @@ class _State:
         reasons = []
         reasons += [f"started the thread {name}" for name in lost_by_a_fork() if name not in self._threads]
         reasons += [f"opened a connection to {peer}" for _, peer in sorted(set(_connections()) - self._connections)]
+        reasons += [f"opens {words}" for words in dict.fromkeys(self._holdings.waited_for_since())]
         reasons += [f"holds {held}" for held in self._exclusive.held()]
         if processes := self._exclusive.processes():
             reasons.append(f"started {len(processes)} process{'es' if len(processes) > 1 else ''}")
@@ -145,13 +148,20 @@ class _State:
         return [f"handles {', '.join(names)} in its own way"]
 
     def _take_back_directory(self) -> list[str]:
-        try:
-            if Path.cwd() == self._directory:
-                return []
-        except FileNotFoundError:
-            pass
-        os.chdir(self._directory)
+        if _working_directory() == self._directory:
+            return []
+        if self._directory is not None:
+            with suppress(OSError):
+                os.chdir(self._directory)
         return ["changes the working directory"]
+
+
+def _working_directory() -> Path | None:
+    """Return the working directory; None if it has been deleted."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None
 
 
 def _connections() -> Iterable[tuple[str, str]]:
