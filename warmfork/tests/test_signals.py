@@ -154,3 +154,93 @@ def test_orphans_are_reaped(tiny: Project, serve: Serve) -> None:
         server.until_text(str(version))
         server.await_end_of(int((tiny.directory / "orphan").read_text()))
     assert server.get("/process").json["parent"] == server.pid
+
+
+# Handlers of the application's own: of its import, and of its start, which goes on to the one before.
+HANDLERS = """
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+
+def note(text):
+    with open("notes", "a") as notes:
+        notes.write(f"{VERSION} {text}\\n")
+
+
+def at_import(number, frame):
+    note("import")
+    sys.exit()
+
+
+signal.signal(signal.SIGTERM, at_import)
+
+
+@asynccontextmanager
+async def lifespan(_):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def at_start(number, frame):
+        note("start")
+        before(number, frame)
+
+    signal.signal(signal.SIGTERM, at_start)
+    yield
+    note("shutdown")
+
+
+app = Starlette(routes=app.routes, lifespan=lifespan)
+"""
+# How libraries find out that the server is about to end, as sse-starlette does.
+ENDING_STREAM = """
+import signal
+
+import uvicorn
+
+
+async def until_the_end():
+    while not getattr(signal.getsignal(signal.SIGTERM), "__self__").should_exit:
+        yield f"{VERSION}\\n"
+        await asyncio.sleep(0.01)
+    yield "end"
+
+
+async def ending(_):
+    return StreamingResponse(until_the_end())
+
+
+app.routes.append(Route("/ending", ending))
+"""
+
+
+def test_handlers_of_the_application_are_called(tiny: Project, serve: Serve) -> None:
+    """Under uvicorn each process gets the signal, at a reload as well as at the end."""
+    tiny.append("main.py", HANDLERS)
+    server = serve(tiny)
+    notes = tiny.directory / "notes"
+    expected = ["start", "shutdown", "import"]
+    tiny.write("version.py", "VERSION = 1\n")
+    server.until_text("1")
+    server.until("the old process has ended", lambda: notes.exists() and notes.read_text().count("\n") >= 3)
+    assert notes.read_text().splitlines() == [f"0 {word}" for word in expected]
+    notes.write_text("")
+    server.signal(signal.SIGTERM)
+    assert_ends(server)
+    assert notes.read_text().splitlines() == [f"1 {word}" for word in expected]
+
+
+@pytest.mark.parametrize("loop", ("asyncio", "uvloop"))
+def test_streams_that_look_whether_the_server_ends(loop: str, tiny: Project, serve: Serve) -> None:
+    tiny.append("main.py", ENDING_STREAM)
+    server = serve(tiny, "--timeout-graceful-shutdown", "60", "--loop", loop)
+    with server.connect() as reload, server.connect() as end:
+        reload.send(request("/ending"))
+        _, headers = reload.head()
+        tiny.write("version.py", "VERSION = 1\n")
+        server.until_text("1")
+        assert reload.body(headers).endswith(b"end")
+        end.send(request("/ending"))
+        _, headers = end.head()
+        server.signal(signal.SIGTERM)
+        assert end.body(headers).endswith(b"end")
+    assert_ends(server)

@@ -71,8 +71,12 @@ class Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """End well on SIGTERM; the parent alone answers to Ctrl-C."""
+        before = signal.getsignal(signal.SIGTERM)
+        # What wakes the loop, and then the handler by which libraries find the server: streams end when it is to.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGTERM, self.handle_exit)
         yield
+        self._signal(before)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - as in uvicorn
         """Start the application, and serve when the parent agrees."""
@@ -133,8 +137,10 @@ class Server(uvicorn.Server):
         elif message.event == "leave" and not self._leaving:
             self._leaving = True
             set_title(Title.DRAINING)
+            self._begin_to_exit()
             self._run(self._leave())
         elif message.event == "stop":
+            self._begin_to_exit()
             self._stop()
         else:
             close_all(message.descriptors)
@@ -251,6 +257,18 @@ class Server(uvicorn.Server):
             self._settle(self._between_requests())
         self.config.timeout_graceful_shutdown = _STREAM_GRACE  # type: ignore[assignment]
         self._end.set()
+
+    def _begin_to_exit(self) -> None:
+        """Let the application know, as the signal does under uvicorn, of which the parent sends none."""
+        self.should_exit = True
+        if (handler := signal.getsignal(signal.SIGTERM)) != self.handle_exit:
+            self._signal(handler)
+
+    def _signal(self, handler: object) -> None:
+        """Call what the application has set up for the signal to end, which may want to end at once."""
+        if callable(handler):
+            with suppress(SystemExit, KeyboardInterrupt):
+                handler(signal.SIGTERM, None)
 
     def _stop(self) -> None:
         self._begin.set()
