@@ -205,3 +205,58 @@ def test_file_that_is_read_for_requests(tiny: Project, serve: Serve) -> None:
         server.until_reloads(number)
     assert server.text() == "3"
     assert len(server.reports(r"\(swapped\)")) == 3
+
+
+# A worker of the application, and what it does for as long as it lives.
+WRITING = """
+import multiprocessing
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+STATE = Path("state.txt")
+state = STATE.read_text()
+
+
+def work():
+    number = 0
+    while True:
+        STATE.write_text(str(number := number + 1))
+        time.sleep(0.02)
+
+
+@asynccontextmanager
+async def lifespan(_):
+    worker = multiprocessing.get_context("fork").Process(target=work, daemon=True)
+    worker.start()
+    yield
+    worker.terminate()
+
+
+app = Starlette(routes=app.routes, lifespan=lifespan)
+"""
+
+
+def test_file_that_another_program_writes_again_and_again(tiny: Project, serve: Serve) -> None:
+    """Each of its writes would end the reload for the one before, and with it that of any other file."""
+    (tiny.directory / "state.txt").write_text("0")
+    tiny.append("main.py", WRITING)
+    server = serve(tiny)
+    server.until_reported("state.txt is written again and again, by a program: that causes no reload any more")
+    for number in range(1, 4):
+        tiny.write("version.py", f"VERSION = {number}\n")
+        server.until_text(str(number))
+    assert len(server.reports("again and again")) == 1
+
+
+def test_file_that_a_tool_writes_after_each_save(tiny: Project, serve: Serve) -> None:
+    made = tiny.directory / "made.txt"
+    made.write_text("0")
+    tiny.append("main.py", "\nMADE = Path('made.txt').read_text()\n")
+    tiny.append("main.py", "app.routes.append(Route('/made', lambda _: PlainTextResponse(MADE)))\n")
+    server = serve(tiny)
+    for number in range(1, 13):
+        tiny.write("version.py", f"VERSION = {number}\n")
+        server.until_text(str(number))
+        atomically(made, str(number))
+        server.until_text(str(number), "/made")

@@ -94,4 +94,3 @@ def _is_database(descriptor: int) -> bool:
         is_file = stat.S_ISREG(os.fstat(descriptor).st_mode)
         return is_file and fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
     return False
-

@@ -23,6 +23,7 @@ from warmfork.parent.policy import Change, Known, Way, decide
 from warmfork.parent.preparation import Preparation
 from warmfork.parent.processes import Process, Role, pss
 from warmfork.parent.restart import State
+from warmfork.parent.restless import Restless
 from warmfork.parent.starting import Starting
 from warmfork.settings import Settings
 from warmfork.snapshot.record import Record
@@ -90,6 +91,7 @@ class Reloader:
             application=self._application,
             pending=self._pending,
         )
+        self._restless = Restless(files.sources)
         self._has_served = bool(state and state.processes)
         # Why the last change could not be swapped.
         self._refusal = ""
@@ -162,6 +164,10 @@ class Reloader:
     def change(self, changed: set[Path], began: float, answer: Answer | None = None) -> None:
         """Bring changed files to the requests. began: as of time.monotonic(); answer: is told of the effect."""
         if self._is_stopping or not changed:
+            return
+        if not (changed := self._restless.leave(changed)):
+            if answer:
+                self.unchanged(answer)
             return
         self._events.cancel("torn")
         self._failing.note_change()
@@ -290,6 +296,7 @@ class Reloader:
         else:
             self._application.note_imported(fields, self._pending.seconds)
         self._files.sources.settle()
+        self._restless.settle()
         self._failing.note_success()
         self._preparation.soon(was_swapped=process.is_copy)
         if not process.is_copy:
@@ -328,6 +335,7 @@ class Reloader:
                     report.log(f"the prepared process had an older {names}; importing everything")
                 self._starting.whole()
             elif not process.is_fallback:
+                self._restless.settle()
                 self._failing.on_exit(process, code)
         elif role is Role.SERVING and not self._processes.one(Role.STARTING) and not self._handover.is_making_alone:
             if process.age < MINIMUM_UPTIME:

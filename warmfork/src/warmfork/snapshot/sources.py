@@ -140,6 +140,10 @@ class Sources:
         if not self.concerns(path):
             self._put(path, None)
 
+    def is_data(self, path: Path) -> bool:
+        """Tell whether it counts only because the application has read it while it was imported."""
+        return path in self._followed or path in self._listings
+
     def concerns(self, path: Path) -> bool:
         """Tell whether a change of the file would cause a reload."""
         if path in self._followed:
