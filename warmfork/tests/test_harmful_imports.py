@@ -30,6 +30,30 @@ sys.stdout = sys.stderr = None
 """
 
 
+# What a library changes for its process, and what a line says of it, if one does.
+CHANGES = {
+    "os.close(0)": "closes or replaces a standard stream",
+    "os.close(1)": "closes or replaces a standard stream",
+    "os.dup2(os.open(os.devnull, os.O_WRONLY), 2)": "closes or replaces a standard stream",
+    "json.dumps = lambda value, **_: b''\njson.loads = None": "",
+}
+
+
+@pytest.mark.parametrize(("code", "words"), CHANGES.items())
+def test_library_that_changes_its_process(code: str, words: str, tiny: Project, tmp_path: Path, serve: Serve) -> None:
+    library = tmp_path / "site-packages"
+    library.mkdir()
+    (library / "changing.py").write_text(f"import json\nimport os\n\n{code}\n")
+    tiny.append("version.py", "import changing\n")
+    server = serve(tiny, python_path=[library], status_path=None)
+    if words:
+        server.until_reported(f"^restarting: changing {words}")
+    for number in range(1, 5):
+        tiny.replace("version.py", f"VERSION = {number - 1}\n", f"VERSION = {number}\n")
+        server.until_text(str(number))
+        server.until_one_serves()
+
+
 @pytest.mark.core
 def test_library_that_harms_its_process(tiny: Project, tmp_path: Path, serve: Serve) -> None:
     library = tmp_path / "site-packages"

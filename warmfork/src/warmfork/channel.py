@@ -1,11 +1,11 @@
 """Messages between the parent and a child, some with open file descriptors."""
 
 import array
-import json
 import os
 import socket
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from json import dumps, loads  # not the module, in which libraries replace them by others
 from typing import Any, NamedTuple
 
 from warmfork.memory import memory_file, read_all
@@ -64,7 +64,7 @@ class Channel:
 
     def send(self, event: str, descriptors: Sequence[int] = (), **fields: object) -> bool:
         """Send a message of any size, without waiting. Return whether the other side will get it."""
-        data = json.dumps([event, fields]).encode()
+        data = dumps([event, fields]).encode()
         if len(data) <= _LONGEST_TEXT:
             return self._send(data, descriptors)
         try:
@@ -99,7 +99,7 @@ class Channel:
         if not data:
             return None
         descriptors = passed.tolist()
-        event, fields = json.loads(read_all(descriptors.pop(0)) if data == _IN_A_FILE else data)
+        event, fields = loads(read_all(descriptors.pop(0)) if data == _IN_A_FILE else data)
         return Message(event, fields, descriptors)
 
 

@@ -19,6 +19,8 @@ from warmfork.snapshot.loader import Importer
 from warmfork.threads import lost_by_a_fork
 
 _DESCRIPTORS = Path("/proc/self/fd")
+# Standard input, output and error. Were one missing, the next file or connection would come in its place.
+_STANDARD = range(3)
 # Seconds until an import that goes on in spite of an error is interrupted once more.
 _AGAIN = 0.1
 
@@ -109,6 +111,8 @@ class _State:
 
     def __init__(self, known: Collection[int]) -> None:
         """Take stock."""
+        # First, for these are open, too.
+        self._standard = {number: copy for number in _STANDARD if (copy := _copy(number)) is not None}
         self._threads = set(lost_by_a_fork())
         self._connections = set(_connections())
         self._holdings = Holdings()
@@ -133,7 +137,17 @@ class _State:
         if (sys.stdout, sys.stderr) != self._streams:
             sys.stdout, sys.stderr = self._streams
             reasons.append("prints in its own way")
+        reasons += self._take_back_standard_descriptors()
         return [*reasons, *self._take_back_signals(), *self._take_back_directory()]
+
+    def _take_back_standard_descriptors(self) -> list[str]:
+        changed = False
+        for number, copy in self._standard.items():
+            if not _is_same(number, copy):
+                os.dup2(copy, number)
+                changed = True
+            os.close(copy)
+        return ["closes or replaces a standard stream"] if changed else []
 
     def _take_back_signals(self) -> list[str]:
         changed = {number: handler for number, handler in self._signals.items() if signal.getsignal(number) != handler}
@@ -162,6 +176,21 @@ def _working_directory() -> Path | None:
         return Path.cwd()
     except FileNotFoundError:
         return None
+
+
+def _copy(descriptor: int) -> int | None:
+    """Return a copy that no program inherits; None if there is nothing to be copied."""
+    try:
+        return os.dup(descriptor)
+    except OSError:
+        return None
+
+
+def _is_same(descriptor: int, other: int) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.fstat(other))
+    except OSError:
+        return False
 
 
 def _connections() -> Iterable[tuple[str, str]]:

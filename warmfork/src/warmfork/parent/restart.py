@@ -1,11 +1,11 @@
 """How a parent replaces itself by a new one: the same process, a new program, what is open stays open."""
 
-import json
 import os
 import socket
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from json import dumps, loads
 from typing import Any, NoReturn
 
 from warmfork import report
@@ -42,12 +42,12 @@ class State:
     def inherited(cls) -> "State | None":
         """Return what a former parent left, once; None at a first start."""
         number = os.environ.pop(_VARIABLE, None)
-        return cls(**json.loads(read_all(int(number)))) if number else None
+        return cls(**loads(read_all(int(number)))) if number else None
 
     def restart(self, environment: Mapping[str, str]) -> NoReturn:
         """Run the same command again in place of this program. Every descriptor in the state stays open."""
         # Of any size: what a program is started with must not be longer than the kernel allows.
-        state = memory_file(json.dumps(asdict(self)).encode())
+        state = memory_file(dumps(asdict(self)).encode())
         channels = (process["channel"] for process in self.processes)
         for descriptor in (state, self.listener, *Activation(tuple(self.names)).descriptors, *channels):
             os.set_inheritable(descriptor, True)
