@@ -206,8 +206,6 @@ OBSTACLES = {
     "from multiprocessing import get_context\n\nlock = get_context('fork').Lock()\n": SHARED,
     "import mmap\n\ncounter = mmap.mmap(-1, 8)\n": SHARED,
     "database = open('kept.db', 'w+b')\n": "kept.db to read and write",
-    "import mmap\n\ncounter = mmap.mmap(-1, 8)\n": "memory that processes share",
-    "import multiprocessing\n\nlock = multiprocessing.Lock()\n": "memory that processes share",
     "import tempfile\n\nfolder = tempfile.TemporaryDirectory()\n": "a temporary folder",
 }
 

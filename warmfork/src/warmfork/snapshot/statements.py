@@ -8,6 +8,9 @@ from typing import NamedTuple
 # Python's functions that change an attribute of their first argument.
 _ATTRIBUTE_SETTERS = frozenset({"setattr", "delattr"})
 
+# Words by which a module is asked for with a text.
+_ASKING = (b"import_module", b"__import__", b".modules")
+
 
 class Imported(NamedTuple):
     """A name in an import statement. level: number of dots, as of `from ..a import b`, which names "a" and "a.b"."""
@@ -44,7 +47,9 @@ class Statements(NamedTuple):
             for local, names in _names(node):
                 imported |= names
                 bound.setdefault(local, set()).update(names)
-            imported |= _asked(node)
+        if any(word in text for word in _ASKING):
+            # Expressions can be of any size: not all are looked through.
+            imported = imported.union(*map(_asked, ast.walk(tree)))
         for node in _executed(tree):
             if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Call):
                 # Another name for something that was imported, or for a part of it.
