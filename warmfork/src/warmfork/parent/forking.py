@@ -53,6 +53,7 @@ class Forking:
         mine, theirs = Channel.pair()
         status = Status(generation, serving=failure is None, failure=failure)
         self.check()
+        was_collecting = gc.isenabled()
         gc.disable()
         # What is still to be passed on would be passed on by both.
         report.flush()
@@ -77,7 +78,8 @@ class Forking:
                 sibling=sibling.pid if sibling else 0,
                 failure=failure,
             ).run()
-        gc.enable()
+        if was_collecting:
+            gc.enable()
         theirs.close()
         return Process(pid, mine, role, generation, deferred=deferred, is_fallback=failure is not None)
 

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 # Python's functions that change an attribute of their first argument.
 _ATTRIBUTE_SETTERS = frozenset({"setattr", "delattr"})
-
 # Words by which a module is asked for with a text.
 _ASKING = (b"import_module", b"__import__", b".modules")
 
