@@ -133,10 +133,10 @@ class Child:
             )
             variables.stop()
             self._check(variables)
-            # What exists by now stays: no collection need look at it, or copy its pages.
-            gc.freeze()
             found, programs = exclusive.found(), exclusive.processes()
             change = self._split(config.loaded_app, executed, loop.held_before, found) if executed else {}
+            # What exists by now stays, as in a template.
+            gc.freeze()
             start_reads = StartReads(importer.sources)
 
             def describe() -> dict[str, Any]:
@@ -223,8 +223,6 @@ class Child:
         record = importer.record
         spoilt = sorted(self.deferred & record.files.keys())
         self.channel.send("prepared", spoilt=spoilt, record=record.as_json())
-        if executed:
-            executed.find_functions()
         message = self._await_change(loop)
         set_title(Title.STARTING)
         importer.sources.unpack(read_all(message.descriptors[0]))
@@ -234,6 +232,7 @@ class Child:
             try:
                 if not executed or not stale.isdisjoint(record.signatures):
                     raise _StaleError(stale)
+                executed.find_functions()
                 swap_executed(importer, executed, stale)
             except RefusalError as refusal:
                 raise _StaleError(stale) from refusal

@@ -34,6 +34,7 @@ class Executed:
         # Files of which there are functions that the module's text does not show.
         self._strange: set[str] = set()
         self._is_importing = True
+        self._frozen = gc.get_freeze_count()
         self._tool = _free_tool()
         if self._tool is not None:
             sys.monitoring.use_tool_id(self._tool, _NAME)
@@ -65,14 +66,19 @@ class Executed:
         return self._tool is not None and sys.monitoring.get_tool(self._tool) == _NAME
 
     def find_functions(self) -> None:
-        """Find all functions made of the application's code, also those that gc has frozen."""
+        """Find all functions made of the application's code.
+
+        The parent has frozen its own objects, among which there are none. To look at those would copy all their pages.
+        """
         with self.watching(is_active=False):
             self._find_functions()
 
     def _find_functions(self) -> None:
         codes = Codes(inner for code in self._modules.values() for inner in _tree(code))
         functions: defaultdict[int, list[FunctionType]] = defaultdict(list)
-        gc.unfreeze()
+        if gc.get_freeze_count() > self._frozen:
+            # The application has done so.
+            gc.unfreeze()
         for one in gc.get_objects():
             if type(one) is FunctionType:
                 code = one.__code__
@@ -80,7 +86,6 @@ class Executed:
                     functions[id(code)].append(one)
                 elif code.co_filename in self._modules:
                     self._strange.add(code.co_filename)
-        gc.freeze()
         self._functions = dict(functions)
 
     def swap(self, changed: Mapping[str, CodeType | None]) -> None:

@@ -43,18 +43,24 @@ class Seeds:
 
         secrets.randbits = draw
 
-    def find(self) -> None:
-        """Look for generators of numpy's that were seeded from the system, also among what gc has frozen."""
+    def find(self, *, also_frozen: bool) -> None:
+        """Look for further generators of numpy's that were seeded from the system.
+
+        also_frozen: whether they may be among what gc has frozen.
+        """
         if not (kinds := sys.modules.get("numpy.random.bit_generator")):
             return
-        gc.unfreeze()
-        self._generators = [
+        if also_frozen:
+            gc.unfreeze()
+        found = [
             one
             for one in gc.get_objects()
             # Not isinstance(), which asks a proxy for what it stands for.
             if issubclass(type(one), kinds.BitGenerator) and getattr(one.seed_seq, "entropy", None) in self._drawn
         ]
-        gc.freeze()
+        self._generators = found if also_frozen else [*self._generators, *found]
+        if also_frozen:
+            gc.freeze()
 
     def renew(self) -> None:
         """In a forked process: seed them anew."""

@@ -5,6 +5,7 @@ imported. Templates and copies lose their parent at once and become the reloader
 orphans.
 """
 
+import gc
 import linecache
 import os
 import socket
@@ -83,7 +84,9 @@ class Template:
                 with self._executed.watching():
                     build_routes(self._application)
                 self._executed.find_functions()
-                self._seeds.find()
+                self._seeds.find(also_frozen=False)
+                # What exists by now stays: no collection need look at it, or copy its pages.
+                gc.freeze()
                 is_ready = True
             copy, *packed = message.descriptors
             if packed:

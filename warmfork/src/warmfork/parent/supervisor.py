@@ -135,7 +135,7 @@ class Supervisor:
         """Import libraries, and start anew without those that a fork cannot inherit. limit: seconds for each."""
         hazards = self._libraries.preload(libraries, self._reloader.pids, limit)
         self._events.keep_signals()
-        self._seeds.find()
+        self._seeds.find(also_frozen=True)
         if hazards:
             reasons = "; ".join(f"{hazard.module} {hazard.reason}" for hazard in hazards)
             self._restart(f"{reasons}; it will be imported in each child instead", hazards)
