@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from sample_project import Project
+from test_proxies import HELD
 from warmfork_server import Serve
 
 # As numpy.random is built: what a generator was seeded with can be seen, its state can be set.
@@ -77,3 +78,15 @@ def test_generator_that_a_library_has_made(tiny: Project, site: Path, serve: Ser
         answers.append(server.text())
     assert len({answer.split()[1] for answer in answers}) == 3
     assert len({answer.split()[2] for answer in answers}) == 1
+
+
+def test_proxy_is_not_asked_whether_it_is_a_generator(tiny: Project, site: Path, serve: Serve) -> None:
+    tiny.write("held.py", HELD)
+    tiny.append("version.py", f"{MADE}from tiny.held import proxy\n")
+    server = serve(tiny, python_path=[site])
+    for number in range(1, 3):
+        server.until_copy()
+        tiny.replace("main.py", f"f'{number - 1}{{", f"f'{number}{{")
+        server.until_reloads(number)
+        assert server.text().startswith(f"{number}0 ")
+    assert len(server.reports(r"\(swapped\)")) == 2
