@@ -79,7 +79,8 @@ class Reads:
         self._is_wanted, self._on_read = is_wanted, on_read
         self._is_active = False
         os.stat = stat
-        self._unwritten = {path for path in self._record.watched if not path.endswith(".py")}
+        read = set[str]().union(*self._record.read.values()) & self._record.signatures.keys()
+        self._unwritten = {path for path in read if not path.endswith(".py")}
         self._on_write = on_write
 
     @contextmanager
