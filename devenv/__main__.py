@@ -3,6 +3,7 @@
 import argparse
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -173,6 +174,8 @@ def _test_steady(arguments: argparse.Namespace) -> int:
 
 
 def _prepare_tests() -> None:
+    # In a shell's background job Ctrl-C is ignored, and would be by all that the tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     _ensure_venv()
     if not testbed.is_complete():
         with machine_lock():
