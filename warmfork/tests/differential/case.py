@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -173,6 +174,10 @@ class Case:
                 (root / path).symlink_to(text)
             else:
                 (root / path).write_text(text)
+        for option, value in pairwise(self.layout.options):
+            # All modules may be in another folder.
+            if option == "--reload-dir":
+                (root / self.layout.directory / value).mkdir(parents=True, exist_ok=True)
         if self.layout.has_repository:
             git(root, "init", "--initial-branch=main")
             _commit(root)

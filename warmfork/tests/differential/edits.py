@@ -34,7 +34,7 @@ def _body(model: Model, chance: random.Random) -> None:
 
 def _add_import(model: Model, chance: random.Random) -> None:
     names = _ordinary(model)
-    position = chance.randrange(1, len(names))
+    position = chance.choice(range(1, len(names)))
     importer, earlier = names[position], names[:position]
     targets = [name for name in earlier if is_importable(model, name, model.modules[name])]
     target = chance.choice(targets)
