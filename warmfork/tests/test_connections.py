@@ -332,8 +332,8 @@ def test_answers_say_that_they_are_of_old_code(tiny: Project, serve: Serve) -> N
     tiny.touch("import")
     server.until_text("1")
     # The file that it has waited for is a change as well.
-    server.until("no newer code is on its way", lambda: "warmfork-outdated" not in server.get().headers)
-    assert server.status()["is_outdated"] is False
+    server.until("no newer code is on its way", lambda: server.status()["is_outdated"] is False)
+    assert "warmfork-outdated" not in server.get().headers
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,6 +134,8 @@ def test_next_change_is_prepared_for_before_libraries_are_imported(tiny: Project
     server.until_copy()
     server.until_standby()
     (standby,) = server.titled("standby")
+    # Until a second one is due, of which nothing tells while the parent is busy.
+    time.sleep(1.2)
     tiny.touch("go")
     server.until("another process stands by", lambda: set(server.titled("standby")) - {standby})
     server.await_end_of(standby)

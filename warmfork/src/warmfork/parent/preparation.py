@@ -137,8 +137,9 @@ class Preparation:
         before = len(sys.modules)
         self._take_over(learned, _LEAST_IMPORT + _TIMES_START * self._application.started_in)
         if len(sys.modules) > before and self._application.started_in < _SHORT:
-            # What was forked before shares none of it.
+            # What was forked before shares none of it, and stays until this one is ready, which asks for the next.
             self._fork_standby(self._wanted())
+            self._events.cancel("stand by")
 
     def _copy(self) -> None:
         if not self._processes.with_role(Role.STARTING, Role.COPY):
