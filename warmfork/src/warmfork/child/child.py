@@ -9,7 +9,6 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 from warmfork.activation import Activation
@@ -25,7 +24,7 @@ from warmfork.child.prefault import prefault
 from warmfork.child.seeds import Seeds
 from warmfork.child.start_reads import StartReads
 from warmfork.child.swap import RefusalError
-from warmfork.child.template import Template, swap_executed
+from warmfork.child.template import Template, fork_orphan, swap_executed
 from warmfork.child.title import Title, set_title
 from warmfork.failure import Failure
 from warmfork.memory import read_all
@@ -175,8 +174,7 @@ class Child:
             end_at_once(0)
         if unfit or not (self._is_template or self._leaves_template):
             return {"unfit": "" if exclusive else unfit}
-        fork = partial(self._without_leaving, os.fork)
-        template = Template(application, self.importer, executed, self.seeds, fork=fork)
+        template = Template(application, self.importer, executed, self.seeds, fork=self._fork)
         if self._is_template:
             template.become(self.channel)
         elif pid := template.leave(self.channel):
@@ -196,6 +194,9 @@ class Child:
         if found := self._without_leaving(lambda: obstacle(before)):
             return f"opens {found}"
         return "" if executed.is_known else "is watched by another tool"
+
+    def _fork(self) -> int:
+        return self._without_leaving(os.fork)
 
     def _without_leaving(self, fork: Callable[[], T]) -> T:
         """Fork in a way that keeps what belongs to the server."""
@@ -253,14 +254,10 @@ class Child:
             channel, packed = message.descriptors
             if loop.is_open:
                 close_all(message.descriptors)
-            elif pid := self._without_leaving(os.fork):
-                close_all(message.descriptors)
+            elif pid := fork_orphan(self._fork, self.channel, Channel(socket.socket(fileno=channel))):
+                os.close(packed)
                 reap(pid)
-            elif self._without_leaving(os.fork):
-                os._exit(0)
             else:
-                self.channel.replace(Channel(socket.socket(fileno=channel)))
-                self.channel.send("forked", pid=os.getpid())
                 loop.inherit(opened)
                 self._is_template = True
                 self.seeds.renew()

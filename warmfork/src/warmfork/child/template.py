@@ -57,13 +57,8 @@ class Template:
         theirs.close()
         # What is still to be passed on would be passed on by both.
         report.flush()
-        if pid := self._fork():
-            mine.close()
+        if pid := fork_orphan(self._fork, channel, mine):
             return pid
-        if self._fork():
-            os._exit(0)
-        channel.replace(mine)
-        channel.send("forked", pid=os.getpid())
         self.become(channel)
         return 0
 
@@ -95,14 +90,9 @@ class Template:
                 except RefusalError:
                     # What its copy could do.
                     os._exit(1)
-            if pid := self._fork():
-                os.close(copy)
+            if pid := fork_orphan(self._fork, channel, Channel(socket.socket(fileno=copy))):
                 reap(pid)
-            elif self._fork():
-                os._exit(0)
             else:
-                channel.replace(Channel(socket.socket(fileno=copy)))
-                channel.send("forked", pid=os.getpid())
                 if message.fields["sibling"]:
                     prefault(message.fields["sibling"])
                 return
@@ -134,6 +124,21 @@ class Template:
             if sources.find(file) is None:
                 raise RefusalError("it is gone")
         swap_executed(self._importer, self._executed, before)
+
+
+def fork_orphan(fork: Callable[[], int], channel: Channel, other: Channel) -> int:
+    """Fork a process that loses its parent at once, and tells its id by the other channel in place of this process's.
+
+    Return the id of the process between, which is to be reaped; 0 in the new one.
+    """
+    if pid := fork():
+        other.close()
+        return pid
+    if fork():
+        os._exit(0)
+    channel.replace(other)
+    channel.send("forked", pid=os.getpid())
+    return 0
 
 
 def swap_executed(importer: Importer, executed: Executed, files: Iterable[str]) -> None:

@@ -79,18 +79,13 @@ class Children:
 
     def make_template(self, standby: Process, sources: Sources) -> None:
         """Have one that stands by fork a process that imports the rest of the application and becomes a template."""
-        try:
-            packed = memory_file(sources.pack(standby.stale))
-        except OSError:
-            return
         mine, theirs = Channel.pair()
-        fields = {"generation": self._generation, "files": sorted(map(str, standby.stale))}
-        if standby.channel.send("template", [theirs.fileno(), packed], **fields):
+        with closing(theirs):
+            is_told = self._send_stale(standby, "template", sources, [theirs.fileno()])
+        if is_told:
             self._add(Process(0, mine, Role.TEMPLATE, self._generation))
         else:
             mine.close()
-        theirs.close()
-        os.close(packed)
 
     def send_change(self, process: Process, sources: Sources, *, leaves_template: bool) -> bool:
         """Tell a process that waits what has changed since it was forked; return whether it will start.
@@ -99,19 +94,26 @@ class Children:
         """
         self._generation += 1
         process.generation = self._generation
+        if not self._send_stale(process, "go", sources, leaves_template=leaves_template):
+            return False
+        process.become(Role.STARTING)
+        return True
+
+    def _send_stale(
+        self, process: Process, event: str, sources: Sources, descriptors: Iterable[int] = (), **fields: object
+    ) -> bool:
+        """Send a message with what has changed since the process was forked; return whether it will get it."""
         try:
             packed = memory_file(sources.pack(process.stale))
         except OSError:
             return False
         files = sorted(map(str, process.stale))
         try:
-            fields = {"generation": self._generation, "files": files, "leaves_template": leaves_template}
-            if not process.channel.send("go", [packed], **fields):
-                return False
+            return process.channel.send(
+                event, [*descriptors, packed], generation=self._generation, files=files, **fields
+            )
         finally:
             os.close(packed)
-        process.become(Role.STARTING)
-        return True
 
     def withdraw(self, process: Process) -> None:
         """End a process that could not take over the change, which is still to be served."""
