@@ -30,7 +30,7 @@ class Restless:
 
     def leave(self, changed: set[Path]) -> set[Path]:
         """Take note of a change; return what of it counts, without what is left out from now on."""
-        if not all(map(self._sources.is_data, changed)):
+        if not all(map(self._sources.is_followed, changed)):
             # Somebody works on the code, and a tool may write something for each save of it.
             self._changes.clear()
             return changed

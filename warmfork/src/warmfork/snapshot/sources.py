@@ -140,7 +140,7 @@ class Sources:
         if not self.concerns(path):
             self._put(path, None)
 
-    def is_data(self, path: Path) -> bool:
+    def is_followed(self, path: Path) -> bool:
         """Tell whether it counts only because the application has read it while it was imported."""
         return path in self._followed or path in self._listings
 
