@@ -1,7 +1,9 @@
 """How failures are answered: bad input 422, the database away 503, nothing else is expected."""
 
+import re
 from typing import Any
 
+import psycopg2.errors
 from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
@@ -18,7 +20,7 @@ RETRY_AFTER = 2  # seconds
 ALWAYS: dict[int | str, dict[str, Any]] = {
     503: {
         "model": Problem,
-        "description": "The database is not reachable",
+        "description": "The database or this process cannot take it now",
         "headers": {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds"}},
     }
 }
@@ -29,7 +31,7 @@ BODY: dict[int | str, dict[str, Any]] = {
 }
 
 
-def unavailable(detail: str = "The database is not reachable; try again in a moment.") -> JSONResponse:
+def unavailable(detail: str) -> JSONResponse:
     """Return the answer for work that may succeed a moment later."""
     return JSONResponse({"detail": detail}, status_code=503, headers={"Retry-After": str(RETRY_AFTER)})
 
@@ -45,8 +47,21 @@ def _database_failed(_request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, DBAPIError) and not isinstance(error, OperationalError) and not error.connection_invalidated:
         raise error
     cause = error.orig if isinstance(error, DBAPIError) else error
-    logger.warning("database not reachable: %s", " ".join(str(cause).split()))
-    return unavailable()
+    detail = _detail(cause)
+    logger.warning("%s: %s", detail, " ".join(str(cause).split()))
+    return unavailable(f"{detail}; try again in a moment.")
+
+
+def _detail(cause: BaseException | None) -> str:
+    """Return what a person should know of the failure."""
+    if isinstance(cause, PoolTimeoutError):
+        return "All connections to the database are in use"
+    if isinstance(cause, psycopg2.errors.QueryCanceled | psycopg2.errors.LockNotAvailable):
+        return "The database took too long"
+    # Where a connection is refused, psycopg2 gives no code.
+    if re.search("too many (clients|connections)|connection slots", str(cause)):
+        return "The database has no connection left"
+    return "The database is not reachable"
 
 
 def handle_errors(app: FastAPI) -> None:

@@ -11,7 +11,7 @@ from app.database import Database
 from app.errors import handle_errors
 from app.logs import configure_logs
 from app.metrics import Metrics
-from app.middleware import BodyLimit, Deadline, LastResort, Observation
+from app.middleware import BodyLimit, LastResort, Observation, Shedding
 from app.readiness import Readiness
 from app.routers import probes, todos
 from app.settings import Settings, load_settings
@@ -43,7 +43,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(title="Todo API", version="1.0.0", lifespan=lifespan, docs_url=None, redoc_url=None)
     # The last one added is the outermost.
-    app.add_middleware(Deadline)
+    app.add_middleware(Shedding)
     app.add_middleware(BodyLimit)
     app.add_middleware(LastResort)
     app.add_middleware(Observation)

@@ -1,6 +1,5 @@
-"""What surrounds every request: an id, a log line, metrics, a limit to the body and a deadline."""
+"""What surrounds every request: an id, a log line, metrics, and limits to its body and to how many there are."""
 
-import asyncio
 import re
 import time
 import uuid
@@ -17,7 +16,7 @@ from app.settings import Settings
 
 BODY_LIMIT = 64 * 1024  # bytes
 DISCARD_LIMIT = 1024 * 1024  # bytes of a refused body that are still read, so that the client gets to see the answer
-DEADLINE = 2.5  # seconds; answers must come within 3 even when the database hangs
+IN_PROGRESS = 40  # requests; as many threads work on them
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 PROBES = {"/healthz", "/readyz"}
@@ -114,7 +113,7 @@ class LastResort:
 
 
 class BodyLimit:
-    """Reads the body before the deadline starts to count, and answers 413 to one of more than BODY_LIMIT bytes."""
+    """Reads the body before anything works on the request, and answers 413 to one of more than BODY_LIMIT bytes."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Stand in front of an application."""
@@ -150,45 +149,24 @@ class BodyLimit:
         await self.app(scope, replay, send)
 
 
-class Deadline:
-    """Answers 503 when the application has not begun to answer in time, and leaves it to finish unheard."""
+class Shedding:
+    """Answers 503 at once while as many requests are worked on as can be: one that waits its turn serves nobody."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Stand in front of an application."""
         self.app = app
-        # The loop itself holds tasks only weakly.
-        self._abandoned: set[asyncio.Future[None]] = set()
+        self._in_progress = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].removeprefix(scope.get("root_path", "")) in PROBES:
             await self.app(scope, receive, send)
             return
-        answering = expired = False
-
-        async def timely_send(message: Message) -> None:
-            nonlocal answering
-            if not expired:
-                answering = True
-                await send(message)
-
-        work = asyncio.ensure_future(self.app(scope, receive, timely_send))
+        if self._in_progress >= IN_PROGRESS:
+            await unavailable("Too many requests are being worked on; try again in a moment.")(scope, receive, send)
+            return
+        self._in_progress += 1
         try:
-            await asyncio.wait({work}, timeout=DEADLINE)
-            if work.done() or answering:
-                await work
-                return
-        except asyncio.CancelledError:
-            work.cancel()
-            raise
-        expired = True
-        # Its thread hangs in the database and cannot be stopped; a shutdown must not wait for it.
-        self._abandoned.add(work)
-        work.add_done_callback(self._forget)
-        logger.warning("no answer from the database within %s s", DEADLINE)
-        await unavailable()(scope, receive, send)
-
-    def _forget(self, work: asyncio.Future[None]) -> None:
-        self._abandoned.discard(work)
-        if not work.cancelled() and (error := work.exception()):
-            logger.error("abandoned request failed", exc_info=error)
+            await self.app(scope, receive, send)
+        finally:
+            self._in_progress -= 1

@@ -10,6 +10,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from app.database import within
+
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 BUDGET = 1.0  # seconds that a check may take
 FRESH = 1.0  # seconds that its result is used again
@@ -78,7 +80,7 @@ class Readiness:
 
     def _inspect(self) -> Report:
         try:
-            with self._engine.connect() as connection:
+            with within(BUDGET), self._engine.connect() as connection:
                 present = connection.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL"))
                 rows = connection.scalars(text("SELECT version_num FROM alembic_version")) if present else ()
                 applied = frozenset(str(row) for row in rows)

@@ -72,7 +72,8 @@ def _adapt_to_tests() -> Iterator[None]:
         patch.setattr("app.main.configure_logs", lambda _style: None)
         # Let a busy machine take longer than a cluster may.
         patch.setattr("app.readiness.BUDGET", 30.0)
-        patch.setattr("app.middleware.DEADLINE", 30.0)
+        patch.setattr("app.database.ACQUISITION", 30.0)
+        patch.setattr("app.database.ANSWER", 30.0)
         yield
 
 

@@ -1,6 +1,8 @@
 import asyncio
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, repeat
+from threading import Event, Semaphore
 from unittest.mock import AsyncMock, Mock
 
 import pytest
@@ -67,6 +69,31 @@ def test_unexpected_error_is_a_plain_500_with_a_log(
     assert (answer.status_code, answer.json()) == (500, {"detail": "Internal Server Error"})
     assert answer.headers["X-Request-ID"]
     assert any(record.exc_info and record.exc_info[0] is ZeroDivisionError for record in caplog.records)
+
+
+def test_more_requests_than_can_be_worked_on_are_answered_at_once(
+    own_client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.middleware.IN_PROGRESS", 2)
+    working, done = Semaphore(0), Event()
+
+    def work() -> None:
+        working.release()
+        done.wait()
+
+    own_client.app.get("/work")(work)  # type: ignore[attr-defined]
+    with ThreadPoolExecutor() as threads:
+        requests = [threads.submit(own_client.get, "/work") for _ in range(2)]
+        for _ in requests:
+            assert working.acquire(timeout=60)
+        answer = own_client.get("/todos/")
+        probes = [own_client.get(path).status_code for path in ("/healthz", "/readyz")]
+        done.set()
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert answer.json()["detail"] == "Too many requests are being worked on; try again in a moment."
+    assert probes == [200, 200]
+    assert [request.result().status_code for request in requests] == [200, 200]
+    assert own_client.get("/todos/").status_code == 200
 
 
 def test_prefix_removed_by_the_proxy_is_known(serve: Callable[..., TestClient], empty_table: str) -> None:

@@ -4,17 +4,21 @@ import logging
 import re
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import make_url
+from sqlalchemy import make_url, text
+from sqlmodel import col, func, select
 
+from app.database import ACQUISITION, ANSWER, CONNECT, POOL_WAIT, STATEMENT, DatabaseSession
 from app.logs import JsonFormatter
-from app.middleware import DEADLINE
+from app.models import Todo
 from backend_process import PATIENCE, BackendProcess, eventually
 from dev.database import Postgres
 from stalling_proxy import StallingProxy
@@ -32,8 +36,10 @@ def assert_all_unavailable(client: TestClient) -> None:
         assert "database" in answer.json()["detail"]
 
 
-def test_deadline_leaves_time_for_the_answer() -> None:
-    assert DEADLINE < 3
+def test_limits_leave_time_for_the_answer() -> None:
+    """A constant each: the tests' own process is given more time than a cluster is."""
+    assert max(POOL_WAIT, CONNECT) < ACQUISITION < 3
+    assert STATEMENT < ANSWER < 3
 
 
 def test_nothing_listens(serve: Callable[..., TestClient]) -> None:
@@ -58,9 +64,9 @@ def test_wrong_password_is_told_without_the_password(
     assert "password authentication failed" in ready.json()["database"]
     log = "\n".join(map(JsonFormatter().format, caplog.records))
     assert "password authentication failed" in log
-    for text in (log, ready.text):
-        assert "hunter2" not in text
-        assert postgres.url() not in text
+    for shown in (log, ready.text):
+        assert "hunter2" not in shown
+        assert postgres.url() not in shown
 
 
 @pytest.fixture
@@ -144,11 +150,58 @@ def test_lock_held_by_somebody_else_is_not_waited_for(own_client: TestClient) ->
     assert own_client.put(f"/todos/{todo['id']}", json={"completed": True}).json()["completed"] is True
 
 
+def test_slow_endpoint_is_no_slow_database(
+    own_client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An export, an upload to somebody else: what an endpoint does besides its statements takes as long as it takes."""
+    monkeypatch.setattr("app.database.ACQUISITION", 0.5)
+    monkeypatch.setattr("app.database.ANSWER", 0.5)
+
+    def export(session: DatabaseSession) -> int:
+        before = session.exec(select(func.count(col(Todo.id)))).one()
+        # Longer than both, and nothing that could be awaited: the time itself is what is tried.
+        time.sleep(1.5)
+        session.add(Todo(title="exported"))
+        session.commit()
+        return before
+
+    own_client.app.get("/export")(export)  # type: ignore[attr-defined]
+    assert own_client.get("/export").json() == 0
+    assert [todo["title"] for todo in own_client.get("/todos/").json()] == ["exported"]
+    assert "database" not in caplog.text
+
+
+def test_statement_that_takes_too_long_is_told_from_a_lost_database(own_client: TestClient) -> None:
+    def report(session: DatabaseSession) -> None:
+        session.execute(text("SELECT pg_sleep(60)"))
+
+    own_client.app.get("/report")(report)  # type: ignore[attr-defined]
+    answer = own_client.get("/report")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "The database took too long; try again in a moment.")
+    assert own_client.get("/todos/").status_code == 200
+
+
+def test_exhausted_connections_are_told_from_a_lost_database(
+    serve: Callable[..., TestClient], postgres: Postgres, database_url: str
+) -> None:
+    role = f"few_{uuid4().hex}"
+    execute(postgres.url(), f"CREATE ROLE {role} LOGIN PASSWORD 'few' CONNECTION LIMIT 0")
+    try:
+        url = make_url(database_url).set(username=role, password="few").render_as_string(hide_password=False)
+        answer = serve(url).get("/todos/")
+    finally:
+        execute(postgres.url(), f"DROP ROLE {role}")
+    detail = "The database has no connection left; try again in a moment."
+    assert (answer.status_code, answer.json()["detail"]) == (503, detail)
+
+
 def test_exhausted_pool_is_not_waited_for_and_does_not_make_the_pod_unready(own_client: TestClient) -> None:
     engine = own_client.app.state.database.engine  # type: ignore[attr-defined]
     with ExitStack() as stack:
         for _ in range(10):
             stack.enter_context(engine.connect())
-        assert own_client.get("/todos/").status_code == 503
+        answer = own_client.get("/todos/")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+        assert answer.json()["detail"] == "All connections to the database are in use; try again in a moment."
         assert own_client.get("/readyz").status_code == 200
     assert own_client.get("/todos/").status_code == 200
