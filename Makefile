@@ -54,9 +54,9 @@ test-live: ## The loop itself: saves reach every replica, nothing is rebuilt
 test-steady: ## Both again and again, on busy cores and in other orders: what fails now and then?
 	@$(DEVENV) test-steady $(ROUNDS)
 
-.PHONY: test-drills
-test-drills: ## What must fail does, what breaks recovers
-	@$(DEVENV) test tests/drills
+.PHONY: drill
+drill: ## Break the running application in every way and count what is lost; D=name for one; make down first
+	@$(DEVENV) test tests/drills --capture=no --durations=0 $(if $(D),-k $(D))
 
 # --- the measurement
 

@@ -1,0 +1,42 @@
+"""The application that drills are done to: as `make ci` has it, and as `make up` runs it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.drills import deployment
+from tests.drills.deployment import Deployment
+from tests.live_update import application
+from tests.live_update.checkout import copy_checkout
+from tests.live_update.loop import Loop
+
+
+@pytest.fixture(scope="session")
+def ci() -> Iterator[Deployment]:
+    """Return the production images in a namespace of their own."""
+    try:
+        yield deployment.deploy()
+    finally:
+        deployment.remove()
+
+
+@pytest.fixture(scope="session")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Return the application of a running `make up`."""
+    loop = Loop(copy_checkout(tmp_path_factory.mktemp("drills") / "checkout"))
+    with loop.running():
+        yield deployment.Loop(application.NAMESPACE)
+
+
+@pytest.fixture
+def deployed(request: pytest.FixtureRequest) -> Deployment:
+    """Return the one that the test's parameter names."""
+    found: Deployment = request.getfixturevalue(request.param)
+    found.await_rollout()
+    return found
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    return copy_checkout(tmp_path / "checkout")

@@ -1,0 +1,210 @@
+"""The production images in a namespace of their own, as `make ci` has them, without Tilt that would mend the faults."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from devenv import credentials, paths
+from tests.drills.traffic import PROBER, Row, Traffic
+from tests.e2e.kubectl import CONTEXT, kubectl
+from tests.manifests.manifests import COMPONENT, Manifest, render
+
+NAMESPACE = "todo-drill"
+NODE = "todo-control-plane"
+REGISTRY = "localhost:5005"
+# Of the backend, the same code under another name: what `kubectl set image` rolls out.
+TAGS = ("drill", "drill-next")
+WORKLOADS = ("deployment/backend", "deployment/frontend", "statefulset/postgres")
+PROBER_LABELS = {COMPONENT: "smoke"}
+
+
+class Deployment:
+    """The application in one namespace, and what drills do to it and ask of it."""
+
+    def __init__(self, namespace: str) -> None:
+        """Name what is there."""
+        self.namespace = namespace
+
+    def kubectl(self, *arguments: str, stdin: str = "", timeout: float = 120) -> str:
+        """Run kubectl in the namespace and return what it prints. Raises ConnectionError with its own words."""
+        result = kubectl("--namespace", self.namespace, *arguments, stdin=stdin, timeout=timeout)
+        if result.returncode:
+            raise ConnectionError(f"kubectl {' '.join(arguments)}: {result.stderr.strip()}")
+        return result.stdout.strip()
+
+    def get(self, *arguments: str) -> list[dict[str, Any]]:
+        """Return objects of the namespace."""
+        items: list[dict[str, Any]] = json.loads(self.kubectl("get", *arguments, "--output", "json"))["items"]
+        return items
+
+    def pods(self, component: str) -> list[str]:
+        """Return the names of the component's pods that are not on their way out."""
+        pods = self.get("pods", "--selector", f"{COMPONENT}={component}")
+        return [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def restarts(self, component: str) -> dict[str, int]:
+        """Return how often the containers of each of the component's pods were restarted."""
+        pods = self.get("pods", "--selector", f"{COMPONENT}={component}")
+        statuses = {pod["metadata"]["name"]: pod["status"].get("containerStatuses", []) for pod in pods}
+        return {name: sum(status["restartCount"] for status in found) for name, found in statuses.items()}
+
+    def roll_out(self, *workloads: str) -> None:
+        """Replace the pods of the workloads, and return when the last of the old ones is gone."""
+        self.kubectl("rollout", "restart", *workloads)
+        self.await_rollout(*workloads)
+
+    def await_rollout(self, *workloads: str) -> None:
+        """Return when the workloads have only pods of their newest template, and all of them."""
+        for workload in workloads or WORKLOADS:
+            self.kubectl("rollout", "status", workload, "--timeout=180s", timeout=200)
+        self.until("no pod is on its way out", lambda: not self._leaving())
+
+    def until(self, what: str, condition: Callable[[], object], seconds: float = 180) -> None:
+        """Return when the condition holds. Raises AssertionError when it never does."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not true within {seconds:g} s: {what}")
+            time.sleep(0.2)
+
+    def _leaving(self) -> str:
+        return self.kubectl("get", "pods", "--output", "jsonpath={.items[*].metadata.deletionTimestamp}")
+
+    def psql(self, statement: str) -> str:
+        """Run the statement as the database's superuser; return what it prints."""
+        psql = ["psql", "--username=postgres", "--dbname=todo", "--no-psqlrc", "--tuples-only", "--no-align", "--quiet"]
+        return self.kubectl("exec", "postgres-0", "--", *psql, f"--command={statement}")
+
+    def kill(self, pod: str) -> None:
+        """Kill the pod's only container with SIGKILL, as the node itself does when memory runs out."""
+        state = self.kubectl("get", "pod", pod, "--output", "jsonpath={.status.containerStatuses[0].containerID}")
+        _docker("exec", NODE, "crictl", "stop", "--timeout", "0", state.removeprefix("containerd://"))
+
+    def rows(self, name: str) -> list[Row]:
+        """Return the todos whose title begins with the name of a run."""
+        printed = self.psql(f"SELECT id, title FROM todo WHERE title LIKE '{name}-%'")  # noqa: S608 - a word of ours
+        return [Row(int(number), title) for number, title in (line.split("|") for line in printed.splitlines())]
+
+    def traffic(self, name: str, *options: str) -> Traffic:
+        """Return requests from a pod of the cluster, through the front door."""
+        command = ["python", "/prober/prober.py", "--url", "http://frontend:8080", "--name", name, *options]
+        kubectl = ["kubectl", "--context", CONTEXT, "--namespace", self.namespace]
+        return Traffic([*kubectl, "exec", "--stdin", "prober", "--", *command])
+
+
+class Loop(Deployment):
+    """The application as `make up` runs it, where requests come from this machine as a browser's do."""
+
+    def traffic(self, name: str, *options: str) -> Traffic:
+        """Return requests from this machine, by way of the page's address."""
+        return Traffic([sys.executable, PROBER, "--url", "http://localhost:8080", "--name", name, *options])
+
+
+def deploy() -> Deployment:
+    """Build the images, and apply the overlay ci in a namespace of its own; return when all is ready."""
+    _build()
+    credentials.write()
+    remove()
+    deployment = Deployment(NAMESPACE)
+    manifests = [manifest for manifest in map(_adapted, render(paths.CHECKOUT / "k8s" / "overlays" / "ci")) if manifest]
+    deployment.kubectl("apply", "--filename", "-", stdin=yaml.safe_dump_all([*manifests, *_prober(manifests)]))
+    deployment.await_rollout()
+    deployment.kubectl("wait", "pod/prober", "--for=condition=Ready", "--timeout=60s")
+    return deployment
+
+
+def remove() -> None:
+    """Delete the namespace and all in it."""
+    result = kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=300)
+    if result.returncode:
+        raise ConnectionError(result.stderr)
+
+
+def _build() -> None:
+    stand_ins = json.loads(paths.STAND_INS.read_text()) if paths.STAND_INS.exists() else {}
+    arguments = ["--build-arg", f"UBUNTU={stand_ins['ubuntu']}"] if stand_ins else []
+    targets = (
+        ("backend", "backend", "runtime"),
+        ("migrate", "backend", "migrate"),
+        ("frontend", "frontend", "runtime"),
+    )
+    for name, dockerfile, target in targets:
+        file = paths.CHECKOUT / "docker" / f"{dockerfile}.Dockerfile"
+        for tag in TAGS:
+            marked = ["--build-arg", f"COMMIT={tag}"] if name == "backend" else []
+            image = f"{REGISTRY}/todo-{name}:{tag}"
+            _docker("build", "--tag", image, "--target", target, "--file", file, *arguments, *marked, paths.CHECKOUT)
+            _docker("push", "--quiet", image)
+    if stand_ins:
+        _docker("tag", stand_ins["postgres"], f"{REGISTRY}/postgres:{TAGS[0]}")
+        _docker("push", "--quiet", f"{REGISTRY}/postgres:{TAGS[0]}")
+
+
+def _docker(*arguments: str | Path) -> None:
+    result = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise ConnectionError(f"docker {arguments[0]}: {result.stderr.strip()[-2_000:]}")
+
+
+def _adapted(manifest: Manifest) -> Manifest | None:
+    """Return the object for the drills' namespace, with images that the cluster can pull; no smoke test."""
+    metadata = manifest["metadata"]
+    if manifest["kind"] == "Namespace":
+        metadata["name"] = NAMESPACE
+        return manifest
+    if manifest["kind"] == "Job" and metadata["name"] == "smoke":
+        return None
+    metadata["namespace"] = NAMESPACE
+    template = manifest["spec"].get("template", {}).get("spec", {}) if "spec" in manifest else {}
+    for container in [*template.get("initContainers", []), *template.get("containers", [])]:
+        name = container["image"].partition(":")[0]
+        if name.startswith("todo-") or paths.STAND_INS.exists():
+            container["image"] = f"{REGISTRY}/{name}:{TAGS[0]}"
+    return manifest
+
+
+def _prober(manifests: Iterable[Manifest]) -> list[Manifest]:
+    """Return a pod that only waits to be told to send requests; it may do what the smoke test may."""
+    (backend,) = [one for one in manifests if one["kind"] == "Deployment" and one["metadata"]["name"] == "backend"]
+    (container,) = backend["spec"]["template"]["spec"]["containers"]
+    script = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "prober", "namespace": NAMESPACE},
+        "data": {PROBER.name: PROBER.read_text()},
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "prober", "namespace": NAMESPACE, "labels": PROBER_LABELS},
+        "spec": {
+            "serviceAccountName": "smoke",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": 1,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": 10001,
+                "runAsGroup": 10001,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "prober",
+                    "image": container["image"],
+                    "command": ["sleep", "infinity"],
+                    "volumeMounts": [{"name": "prober", "mountPath": "/prober", "readOnly": True}],
+                    "securityContext": container["securityContext"],
+                    "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+                }
+            ],
+            "volumes": [{"name": "prober", "configMap": {"name": "prober"}}],
+        },
+    }
+    return [script, pod]

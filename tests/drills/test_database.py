@@ -1,0 +1,99 @@
+"""The database goes away, dies, hangs and is full: requests are told so in time, no write is lost, nothing restarts."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+
+from tests.drills.deployment import Deployment
+from tests.drills.traffic import Figures, Traffic, outages
+from tests.drills.verdict import give
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+RATE = 50  # a second
+UNDISTURBED = 2 * RATE  # requests before the fault and after it
+SETTLED = 4 * RATE  # requests in a row without a failure: the end of an outage
+
+
+def delete_pod(deployed: Deployment) -> None:
+    deployed.kubectl("delete", "pod", "postgres-0", "--wait=false")
+
+
+def kill(deployed: Deployment) -> None:
+    deployed.kill("postgres-0")
+
+
+def restart_statefulset(deployed: Deployment) -> None:
+    deployed.roll_out("statefulset/postgres")
+
+
+def terminate_connections(deployed: Deployment) -> None:
+    deployed.psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'todo_app'")
+
+
+def lock_table(deployed: Deployment) -> None:
+    deployed.psql("BEGIN; LOCK TABLE todo IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(5); COMMIT")
+
+
+def refuse_connections(deployed: Deployment) -> None:
+    """As it is when somebody else has all of them: the old ones end, and no new one is to be had for 5 s."""
+    deployed.psql("ALTER ROLE todo_app CONNECTION LIMIT 0")
+    terminate_connections(deployed)
+    deployed.psql("SELECT pg_sleep(5)")
+    deployed.psql("ALTER ROLE todo_app CONNECTION LIMIT -1")
+
+
+@dataclass(frozen=True)
+class Drill:
+    fault: Callable[[Deployment], None]
+    title: str
+    # What may be said meanwhile, of "The database ...".
+    told: tuple[str, ...]
+
+
+AWAY = ("The database is not reachable",)
+BUSY = ("The database took too long", "All connections to the database are in use")
+DRILLS = (
+    Drill(delete_pod, "the pod of PostgreSQL deleted", AWAY),
+    Drill(kill, "PostgreSQL killed with -9", AWAY),
+    Drill(restart_statefulset, "rollout of PostgreSQL", AWAY),
+    Drill(terminate_connections, "all connections ended", AWAY),
+    Drill(refuse_connections, "no connection to be had for 5 s", (*AWAY, "The database has no connection left")),
+    Drill(lock_table, "the table locked for 5 s", BUSY),
+)
+
+
+@pytest.mark.parametrize("deployed", ("ci",), indirect=True)
+@pytest.mark.parametrize("drill", DRILLS, ids=lambda drill: drill.fault.__name__)
+def test_lost_database_is_told_and_nothing_is_lost(
+    deployed: Deployment, drill: Drill, request: pytest.FixtureRequest
+) -> None:
+    name = f"drill-{uuid4().hex}"
+    restarts = deployed.restarts("backend")
+    with deployed.traffic(name, "--rate", str(RATE)) as traffic:
+        traffic.wait_for(UNDISTURBED)
+        drill.fault(deployed)
+        done = time.time()
+        await_service(traffic, done)
+        deployed.await_rollout("statefulset/postgres")
+        traffic.wait_for(UNDISTURBED)
+    records = traffic.records()
+    figures = Figures.of(records, deployed.rows(name))
+    found = outages(records)
+    give(request.node.callspec.id, drill.title, f"{RATE} a second", figures, found[-1][1] - done if found else 0.0)
+    assert figures.lost == [], figures
+    assert {record.status for record in records if record.error} <= {503}, figures
+    assert all(any(word in record.error for word in drill.told) for record in records if record.error), figures
+    assert deployed.restarts("backend") == restarts
+
+
+def await_service(traffic: Traffic, since: float) -> None:
+    """Return when SETTLED requests in a row went well that were due after that time."""
+    while True:
+        traffic.wait_for(RATE)
+        newest = [record for record in traffic.records() if record.due > since][-SETTLED:]
+        if len(newest) == SETTLED and not any(record.error for record in newest):
+            return

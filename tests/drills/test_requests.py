@@ -1,0 +1,116 @@
+"""What a deployment or a drained node does to the pods costs no request, and no write."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+
+from tests.drills.deployment import REGISTRY, TAGS, Deployment
+from tests.drills.traffic import Figures
+from tests.drills.verdict import give
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
+
+REQUESTS = 5_000
+RATE = 50  # a second
+# Before the first fault and after the last.
+UNDISTURBED = 2 * RATE
+
+
+def restart_backend(deployed: Deployment) -> None:
+    deployed.roll_out("deployment/backend")
+
+
+def restart_frontend(deployed: Deployment) -> None:
+    deployed.roll_out("deployment/frontend")
+
+
+def restart_both(deployed: Deployment) -> None:
+    deployed.roll_out("deployment/backend", "deployment/frontend")
+
+
+def set_image(deployed: Deployment) -> None:
+    (backend,) = deployed.get("deployments", "--selector", "app.kubernetes.io/component=backend")
+    image = backend["spec"]["template"]["spec"]["containers"][0]["image"]
+    other = TAGS[1] if image.endswith(f":{TAGS[0]}") else TAGS[0]
+    deployed.kubectl("set", "image", "deployment/backend", f"backend={REGISTRY}/todo-backend:{other}")
+    deployed.await_rollout("deployment/backend")
+
+
+def scale(deployed: Deployment) -> None:
+    for replicas in (4, 2):
+        deployed.kubectl("scale", "deployment/backend", f"--replicas={replicas}")
+        deployed.await_rollout("deployment/backend")
+
+
+def delete_a_pod(deployed: Deployment) -> None:
+    deployed.kubectl("delete", "pod", deployed.pods("backend")[0])
+    deployed.await_rollout("deployment/backend")
+
+
+def evict(deployed: Deployment) -> None:
+    """As the drain of a node does it, one pod after the other; the disruption budget makes the second wait."""
+    for pod in deployed.pods("backend"):
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": deployed.namespace},
+        }
+        path = f"/api/v1/namespaces/{deployed.namespace}/pods/{pod}/eviction"
+
+        def is_evicted(path: str = path, eviction: object = eviction) -> bool:
+            try:
+                deployed.kubectl("create", "--raw", path, "--filename", "-", stdin=json.dumps(eviction))
+            except ConnectionError as refusal:
+                if "disruption budget" not in str(refusal):
+                    raise
+                return False
+            return True
+
+        deployed.until("the disruption budget lets the pod go", is_evicted)
+    deployed.await_rollout("deployment/backend")
+
+
+@dataclass(frozen=True)
+class Drill:
+    """A fault, and where it is tried."""
+
+    fault: Callable[[Deployment], None]
+    title: str
+    deployed: tuple[str, ...] = ("ci", "dev")
+
+
+DRILLS = (
+    Drill(restart_backend, "rollout of the backend"),
+    Drill(restart_frontend, "rollout of the frontend"),
+    Drill(restart_both, "rollout of both"),
+    Drill(scale, "backend from 2 to 4 and back"),
+    Drill(delete_a_pod, "a pod of the backend deleted"),
+    Drill(evict, "both pods of the backend evicted", ("ci",)),
+    Drill(set_image, "another image of the backend", ("ci",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("deployed", "drill"),
+    [
+        pytest.param(name, drill, id=f"{drill.fault.__name__}-{name}")
+        for name in ("ci", "dev")
+        for drill in DRILLS
+        if name in drill.deployed
+    ],
+    indirect=["deployed"],
+)
+def test_no_request_fails(deployed: Deployment, drill: Drill, request: pytest.FixtureRequest) -> None:
+    name = f"drill-{uuid4().hex}"
+    with deployed.traffic(name, "--rate", str(RATE)) as traffic:
+        traffic.wait_for(UNDISTURBED)
+        while len(traffic.records()) < REQUESTS - UNDISTURBED:
+            drill.fault(deployed)
+        traffic.wait_for(UNDISTURBED)
+    figures = Figures.of(traffic.records(), deployed.rows(name))
+    give(request.node.callspec.id, drill.title, f"{RATE} a second", figures)
+    assert figures.requests >= REQUESTS
+    assert (figures.failed, figures.lost) == (0, []), figures
