@@ -146,11 +146,12 @@ def running_nginx(
 
 def configuration(folder: Path, port: int, backend_port: int, changes: dict[str, str]) -> str:
     text = (FRONTEND / "nginx.conf").read_text().replace(" /tmp/", f" {folder}/")
+    # It stands there several times.
+    text = text.replace("server backend:8000 ", f"server 127.0.0.1:{backend_port} ")
     return replaced(
         text,
         {
             "listen 8080;": f"listen 127.0.0.1:{port};",
-            "server backend:8000;": f"server 127.0.0.1:{backend_port};",
             "root /usr/share/nginx/html;": f"root {folder}/html;",
             "access_log /dev/stdout ": f"access_log {folder}/access.log ",
             **changes,

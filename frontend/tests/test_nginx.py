@@ -488,6 +488,61 @@ class TestBodySize:
         assert backend.seen == []
 
 
+class TestLimits:
+    def test_more_writes_than_a_person_makes_are_refused(self, backend: Backend) -> None:
+        # A rate at which none comes back while the test runs.
+        with running_nginx(backend.server_port, {"rate=100r/s": "rate=1r/m", "burst=100": "burst=3"}) as nginx:
+            replies = [nginx.ask("POST", "/api/todos/") for _ in range(5)]
+            reads = [nginx.get("/api/todos/").status for _ in range(10)]
+        assert [reply.status for reply in replies] == [200, 200, 200, 200, 429]
+        assert replies[-1].json() == {"detail": "Too many writes; try again in a moment."}
+        assert replies[-1].headers["Retry-After"] == "1"
+        assert_security_headers(replies[-1])
+        assert reads == [200] * 10
+
+    @pytest.mark.parametrize(
+        ("limit", "begun"),
+        (
+            ("client_header_timeout", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "),
+            ("client_body_timeout", b"POST /api/todos/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"),
+        ),
+        ids=("header", "body"),
+    )
+    def test_client_that_trickles_is_hung_up_on(self, backend: Backend, limit: str, begun: bytes) -> None:
+        with (
+            running_nginx(backend.server_port, {f"{limit} 10s;": f"{limit} 1s;"}) as nginx,
+            socket.create_connection(("127.0.0.1", nginx.port), PATIENCE) as client,
+        ):
+            client.sendall(begun)
+            while client.recv(65536):
+                pass
+        assert backend.seen == []
+
+    @pytest.mark.parametrize(
+        "request_text",
+        (
+            b"POST /api/ HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /api/hidden",
+            b"POST /api/ HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
+            b"POST /api/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+            b"POST /api/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+            b"POST /api/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+            b"POST /api/ HTTP/1.1\r\nHost: x\r\nContent-Length: +5\r\n\r\nabcde",
+            b"GET /api/ HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        ),
+        ids=("both lengths", "two lengths", "two encodings", "unknown encoding", "space", "sign", "two hosts"),
+    )
+    def test_request_that_two_servers_may_read_differently_is_refused(
+        self, nginx: Nginx, backend: Backend, request_text: bytes
+    ) -> None:
+        assert nginx.send_raw(request_text).status in {400, 501}
+        assert backend.seen == []
+
+    @pytest.mark.parametrize("name", ("Transfer_Encoding", "Content_Length", "X-Request-ID\x00"))
+    def test_header_of_an_unusual_name_goes_no_further(self, nginx: Nginx, backend: Backend, name: str) -> None:
+        nginx.send_raw(f"GET /api/ HTTP/1.1\r\nHost: x\r\n{name}: chunked\r\nConnection: close\r\n\r\n".encode())
+        assert not [seen for seen in backend.seen if name in seen.headers]
+
+
 class TestLog:
     def test_is_json_and_leaves_out_probes(self, backend: Backend) -> None:
         with running_nginx(backend.server_port) as nginx:

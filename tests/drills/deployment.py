@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ class Deployment:
     def __init__(self, namespace: str) -> None:
         """Name what is there."""
         self.namespace = namespace
+        # When what was killed was dead, in seconds of the wall clock.
+        self.deaths: list[float] = []
 
     def kubectl(self, *arguments: str, stdin: str = "", timeout: float = 120) -> str:
         """Run kubectl in the namespace and return what it prints. Raises ConnectionError with its own words."""
@@ -53,6 +56,10 @@ class Deployment:
         pods = self.get("pods", "--selector", f"{COMPONENT}={component}")
         statuses = {pod["metadata"]["name"]: pod["status"].get("containerStatuses", []) for pod in pods}
         return {name: sum(status["restartCount"] for status in found) for name, found in statuses.items()}
+
+    def memory_peak(self, pod: str) -> int:
+        """Return the most memory that the pod's container has used, in bytes."""
+        return int(self.kubectl("exec", pod, "--", "sh", "-c", "cat /sys/fs/cgroup/memory.peak || cat /sys/fs/cgroup/memory/memory.max_usage_in_bytes"))
 
     def roll_out(self, *workloads: str) -> None:
         """Replace the pods of the workloads, and return when the last of the old ones is gone."""
@@ -83,8 +90,12 @@ class Deployment:
 
     def kill(self, pod: str) -> None:
         """Kill the pod's only container with SIGKILL, as the node itself does when memory runs out."""
-        state = self.kubectl("get", "pod", pod, "--output", "jsonpath={.status.containerStatuses[0].containerID}")
-        _docker("exec", NODE, "crictl", "stop", "--timeout", "0", state.removeprefix("containerd://"))
+        named = self.kubectl("get", "pod", pod, "--output", "jsonpath={.status.containerStatuses[0].containerID}")
+        container = named.removeprefix("containerd://")
+        _docker("exec", NODE, "crictl", "stop", "--timeout", "0", container)
+        template = "{{.status.finishedAt}}"
+        ended = _docker("exec", NODE, "crictl", "inspect", "--output", "go-template", "--template", template, container)
+        self.deaths.append(datetime.fromisoformat(ended).timestamp())
 
     def rows(self, name: str) -> list[Row]:
         """Return the todos whose title begins with the name of a run."""
@@ -146,10 +157,11 @@ def _build() -> None:
         _docker("push", "--quiet", f"{REGISTRY}/postgres:{TAGS[0]}")
 
 
-def _docker(*arguments: str | Path) -> None:
+def _docker(*arguments: str | Path) -> str:
     result = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     if result.returncode:
         raise ConnectionError(f"docker {arguments[0]}: {result.stderr.strip()[-2_000:]}")
+    return result.stdout.strip()
 
 
 def _adapted(manifest: Manifest) -> Manifest | None:

@@ -32,6 +32,7 @@ class Record:
 
     due, ended: seconds of the wall clock. item: the number of the todo among this run's. status: 0 without an answer.
     title: what the todo was to be called; todo_id: as the answer says, or as asked. error: empty when it went well.
+    retry_after: seconds, as the answer says.
     """
 
     due: float
@@ -42,6 +43,7 @@ class Record:
     title: str = ""
     todo_id: int = -1
     status: int = 0
+    retry_after: str = ""
     ended: float = 0.0
     error: str = ""
 
@@ -73,6 +75,7 @@ class Answer:
     """What came back."""
 
     status: int
+    retry_after: str
     body: bytes
 
 
@@ -130,7 +133,7 @@ class Site:
         if length is None and not connection.closes:
             raise ValueError(f"an answer of unknown length: {head}")
         read = connection.reader.read() if length is None else connection.reader.readexactly(int(length))
-        return Answer(int(head[0].split()[1]), await read)
+        return Answer(int(head[0].split()[1]), headers.get("retry-after", ""), await read)
 
 
 class Prober:
@@ -171,7 +174,7 @@ class Prober:
                 item.title = ""
             try:
                 answer = await self._site.ask(method, path, body, kept=kept)
-                record.status = answer.status
+                record.status, record.retry_after = answer.status, answer.retry_after
                 record.error = self._judge(record, answer, item, before)
             except (OSError, EOFError, ValueError) as error:
                 record.error = repr(error) if not isinstance(error, TimeoutError) else f"no answer in {PATIENCE:g} s"

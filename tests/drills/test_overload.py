@@ -1,0 +1,67 @@
+"""More requests than can be served: the rest is refused at once, nothing falls over, and it is over when they are."""
+
+import time
+from uuid import uuid4
+
+import pytest
+
+from tests.drills.deployment import Deployment
+from tests.drills.traffic import Figures
+from tests.drills.verdict import give
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+LIMIT = 256 * 2**20  # bytes, as in k8s/base/backend/deployment.yaml
+# Requests a second, more than two cores serve. Reads: of writes nginx lets fewer pass.
+BEYOND = 600
+TIMES = 4
+SECONDS = 20
+USUAL = 50  # a second
+
+
+@pytest.mark.parametrize("deployed", ("ci",), indirect=True)
+def test_overload_is_shed_and_passes(deployed: Deployment, request: pytest.FixtureRequest) -> None:
+    pods, restarts = readiness(deployed), deployed.restarts("backend")
+    served = capacity(deployed)
+    with deployed.traffic("over", "--read-only", "--rate", str(TIMES * served), "--seconds", str(SECONDS)) as traffic:
+        traffic.wait_for(TIMES * served * SECONDS // 2)
+    over = time.time()
+    overload = traffic.records()
+    name = f"drill-{uuid4().hex}"
+    with deployed.traffic(name, "--rate", str(USUAL)) as traffic:
+        traffic.wait_for(5 * USUAL)
+    late = [record.ended for record in traffic.records() if record.error]
+    figures = Figures.of(overload, [])
+    give(
+        request.node.callspec.id,
+        f"{TIMES} times what it can serve",
+        f"{TIMES * served} a second",
+        figures,
+        max(late, default=over) - over,
+    )
+    assert {record.status for record in overload if record.error} == {503}, figures
+    assert [record for record in overload if record.error and not record.retry_after] == []
+    assert len(overload) - figures.failed > served * SECONDS / 2
+    assert readiness(deployed) == pods
+    assert deployed.restarts("backend") == restarts
+    assert max(deployed.memory_peak(pod) for pod in deployed.pods("backend")) < LIMIT
+
+
+def capacity(deployed: Deployment) -> int:
+    """Return how many requests a second are served when far more are sent."""
+    with deployed.traffic("capacity", "--read-only", "--rate", str(BEYOND), "--seconds", "10") as traffic:
+        traffic.wait_for(BEYOND * 5)
+    served = [record for record in traffic.records() if not record.error]
+    return round(len(served) / (served[-1].ended - served[0].due))
+
+
+def readiness(deployed: Deployment) -> dict[str, tuple[str, str]]:
+    """Return of each backend pod whether it is ready, and since when it has been so or not."""
+    pods = deployed.get("pods", "--selector", "app.kubernetes.io/component=backend")
+    conditions = {pod["metadata"]["name"]: pod["status"]["conditions"] for pod in pods}
+    return {
+        name: (condition["status"], condition["lastTransitionTime"])
+        for name, found in conditions.items()
+        for condition in found
+        if condition["type"] == "Ready"
+    }
