@@ -32,6 +32,14 @@ down: ## Stop everything; data stay
 clean: ## Delete the cluster with its data, after asking
 	@$(DEVENV) clean
 
+.PHONY: backup
+backup: ## Write the database to a file
+	@$(DEVENV) backup
+
+.PHONY: restore
+restore: ## Put such a file back in its place; FILE=path
+	@$(DEVENV) restore $(or $(FILE),$(error FILE is missing: make restore FILE=path, the path that make backup has printed))
+
 # --- the verdict
 
 .PHONY: lint

@@ -7,7 +7,21 @@ import signal
 import sys
 from pathlib import Path
 
-from devenv import ci, cluster, credentials, dashboard, doctor, engine, loop, paths, python, source, testbed, tools
+from devenv import (
+    backup,
+    ci,
+    cluster,
+    credentials,
+    dashboard,
+    doctor,
+    engine,
+    loop,
+    paths,
+    python,
+    source,
+    testbed,
+    tools,
+)
 from devenv.failure import Failure
 from devenv.lock import machine_lock
 from devenv.process import interactive
@@ -25,6 +39,8 @@ def main() -> int:
         command = commands.add_parser(name, help=(function.__doc__ or "").splitlines()[0])
         if name == "up":
             command.add_argument("tilt", nargs="*", help="arguments for the Tiltfile, after a double dash")
+        if name == "restore":
+            command.add_argument("file", type=Path, help="what `make backup` has written")
         if name == "credentials":
             command.add_argument(
                 "--rotate", action="store_true", help="make new passwords; the database takes them over"
@@ -128,6 +144,18 @@ def _credentials(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _backup(_: argparse.Namespace) -> int:
+    """Write the loop's database to a file"""
+    backup.backup()
+    return 0
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    """Put a file that `make backup` has written in the place of the loop's database"""
+    backup.restore(arguments.file)
+    return 0
+
+
 def _compose_env(_: argparse.Namespace) -> int:
     """Write docker/.env and bring what `docker compose` needs"""
     with machine_lock():
@@ -227,6 +255,8 @@ _COMMANDS = {
     "logs": _logs,
     "doctor": _doctor,
     "credentials": _credentials,
+    "backup": _backup,
+    "restore": _restore,
     "compose": _compose,
     "compose-env": _compose_env,
     "env": _env,

@@ -14,7 +14,7 @@ Manifest = dict[str, Any]
 
 # The one that is written in C takes a tenth of the time.
 LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
-WORKLOADS = ("Deployment", "StatefulSet", "Job")
+WORKLOADS = ("Deployment", "StatefulSet", "Job", "CronJob")
 COMPONENT = "app.kubernetes.io/component"
 # The last part of a generated name: ten characters of kustomize's own alphabet.
 GENERATED = re.compile(r"-[2456789bcdfghkmt]{10}$")
@@ -98,5 +98,9 @@ class Pods:
 def pods(manifests: list[Manifest]) -> Iterator[Pods]:
     """Yield the pods of every workload."""
     for manifest in of_kind(manifests, *WORKLOADS):
-        spec = manifest["spec"]
-        yield Pods(identity(manifest), manifest["kind"], spec.get("replicas"), manifest, spec["template"])
+        # A CronJob's pods are made by Jobs.
+        kind, workload = manifest["kind"], manifest
+        if kind == "CronJob":
+            kind, workload = "Job", manifest["spec"]["jobTemplate"]
+        spec = workload["spec"]
+        yield Pods(identity(manifest), kind, spec.get("replicas"), workload, spec["template"])

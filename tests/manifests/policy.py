@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.manifests.manifests import COMPONENT, WORKLOADS, Manifest, Pods, identity, labels, of_kind, pods, selects
+from tests.manifests.manifests import COMPONENT, Manifest, Pods, identity, labels, of_kind, pods, selects
 
 ALLOWED_VOLUMES = {
     "configMap",
@@ -240,12 +240,13 @@ def selectors(manifests: list[Manifest], _: Allowance) -> Violations:
 
 def base_labels(manifests: list[Manifest], _: Allowance) -> Violations:
     """Require everything to say what it is part of, workloads and their pods to say what they are too."""
+    templates = {each.owner: each.template for each in pods(manifests)}
     for manifest in manifests:
         wanted = {"part-of", "managed-by"}
         things = {identity(manifest): manifest}
-        if manifest["kind"] in WORKLOADS:
+        if identity(manifest) in templates:
             wanted |= {"name", "component"}
-            things[f"pods of {identity(manifest)}"] = manifest["spec"]["template"]
+            things[f"pods of {identity(manifest)}"] = templates[identity(manifest)]
         for what, thing in things.items():
             missing = {f"app.kubernetes.io/{name}" for name in wanted} - set(labels(thing))
             if missing:

@@ -23,11 +23,12 @@ BROWSER_RELOAD = {
     ("browser-reload", "frontend", "8080"),
     *resolving("browser-reload"),
 }
+BACKUP = {("backup", "postgres", "5432"), *resolving("backup")}
 SMOKE = {("smoke", "frontend", "8080"), *resolving("smoke")}
 
 EXPECTED: dict[str, set[Path]] = {
     "dev": EVERYWHERE | DATABASE_INSIDE | BROWSER_RELOAD,
-    "ci": EVERYWHERE | DATABASE_INSIDE | SMOKE,
+    "ci": EVERYWHERE | DATABASE_INSIDE | SMOKE | BACKUP,
     "production": EVERYWHERE | DATABASE_OUTSIDE,
 }
 

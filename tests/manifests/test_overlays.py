@@ -63,7 +63,19 @@ ADDED = {
         "Service/frontend-pods",
         "ServiceAccount/browser-reload",
     },
-    "ci": {"Secret/database", "ConfigMap/smoke", "Job/smoke", "NetworkPolicy/smoke", "ServiceAccount/smoke"},
+    "ci": {
+        "Secret/database",
+        "ConfigMap/backup",
+        "CronJob/backup",
+        "NetworkPolicy/backup",
+        "NetworkPolicy/backup-to-postgres",
+        "PersistentVolumeClaim/backups",
+        "ServiceAccount/backup",
+        "ConfigMap/smoke",
+        "Job/smoke",
+        "NetworkPolicy/smoke",
+        "ServiceAccount/smoke",
+    },
     "production": {"HorizontalPodAutoscaler/backend"},
 }
 REMOVED = {

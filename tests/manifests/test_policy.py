@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.manifests.manifests import COMPONENT, Manifest, find, of_kind
+from tests.manifests.manifests import COMPONENT, Manifest, find, of_kind, pods
 from tests.manifests.mutation import REMOVED, Place, mutated
 from tests.manifests.policy import RULES, Allowance
 
@@ -187,12 +187,12 @@ def test_base_carries_no_secret(rendered: dict[str, list[Manifest]]) -> None:
 
 def test_passwords_reach_only_their_users(rendered: dict[str, list[Manifest]]) -> None:
     """Each client mounts the one key that it logs in with; the server needs all three."""
-    for owner, keys in (("Deployment/backend", ["app_password"]), ("Job/migrate", ["migrate_password"])):
-        volumes = find(rendered["ci"], owner)["spec"]["template"]["spec"]["volumes"]
-        secret = next(volume["secret"] for volume in volumes if "secret" in volume)
-        assert secret["items"] == [{"key": key, "path": "database_password"} for key in keys]
+    volumes = {each.owner: each.spec.get("volumes", []) for each in pods(rendered["ci"])}
+    for owner, key in (("Deployment/backend", "app"), ("Job/migrate", "migrate"), ("CronJob/backup", "migrate")):
+        secret = next(volume["secret"] for volume in volumes[owner] if "secret" in volume)
+        assert secret["items"] == [{"key": f"{key}_password", "path": "database_password"}]
     others = ("Deployment/frontend", "Job/smoke")
-    assert not any("'secret'" in str(find(rendered["ci"], owner)) for owner in others)
+    assert not any("secret" in volume for owner in others for volume in volumes[owner])
 
 
 def test_a_changed_password_restarts_its_users(rendered: dict[str, list[Manifest]]) -> None:
@@ -202,7 +202,7 @@ def test_a_changed_password_restarts_its_users(rendered: dict[str, list[Manifest
     renamed = copy.deepcopy(rendered["ci"])
     find(renamed, "Secret/database")["metadata"]["name"] = "database"
     broken = {sentence.split(":")[0] for sentence in RULES["references"](renamed, ALLOWANCES["ci"])}
-    assert broken == {"Deployment/backend", "Job/migrate", "StatefulSet/postgres"}
+    assert broken == {"CronJob/backup", "Deployment/backend", "Job/migrate", "StatefulSet/postgres"}
 
 
 def test_compose_runs_the_same_postgres(rendered: dict[str, list[Manifest]]) -> None:
