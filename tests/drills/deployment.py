@@ -4,7 +4,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ import yaml
 from devenv import credentials, paths
 from tests.drills.traffic import PROBER, Row, Traffic
 from tests.e2e.kubectl import CONTEXT, kubectl
-from tests.manifests.manifests import COMPONENT, Manifest, render
+from tests.manifests.manifests import COMPONENT, Manifest, pods, render
 
 NAMESPACE = "todo-drill"
 NODE = "todo-control-plane"
+CONTROL_PLANE = 6443  # the API server's port on it
 REGISTRY = "localhost:5005"
 # Of the backend, the same code under another name: what `kubectl set image` rolls out.
 TAGS = ("drill", "drill-next")
@@ -59,7 +61,9 @@ class Deployment:
 
     def memory_peak(self, pod: str) -> int:
         """Return the most memory that the pod's container has used, in bytes."""
-        return int(self.kubectl("exec", pod, "--", "sh", "-c", "cat /sys/fs/cgroup/memory.peak || cat /sys/fs/cgroup/memory/memory.max_usage_in_bytes"))
+        # The second is where hosts have cgroups of version 1.
+        script = "cd /sys/fs/cgroup && cat memory.peak || cat memory/memory.max_usage_in_bytes"
+        return int(self.kubectl("exec", pod, "--", "sh", "-c", script))
 
     def roll_out(self, *workloads: str) -> None:
         """Replace the pods of the workloads, and return when the last of the old ones is gone."""
@@ -97,6 +101,31 @@ class Deployment:
         ended = _docker("exec", NODE, "crictl", "inspect", "--output", "go-template", "--template", template, container)
         self.deaths.append(datetime.fromisoformat(ended).timestamp())
 
+    def psql_as_backend(self, statement: str) -> str:
+        """Run the statement as the backend's role, over TCP and with its password; return what it prints."""
+        script = (
+            "PGPASSWORD=$(cat /run/secrets/todo/app_password) psql --host=127.0.0.1 --username=todo_app --dbname=todo"
+            " --no-psqlrc --tuples-only --no-align --quiet --set=ON_ERROR_STOP=1"
+        )
+        return self.kubectl("exec", "--stdin", "postgres-0", "--", "sh", "-c", script, stdin=statement)
+
+    def node_address(self) -> str:
+        """Return where the node itself is reached."""
+        address = '{.items[0].status.addresses[?(@.type=="InternalIP")].address}'
+        return self.kubectl("get", "nodes", "--output", f"jsonpath={address}")
+
+    @contextmanager
+    def stranger(self, namespace: str) -> Iterator["Deployment"]:
+        """Run a pod of the backend's image in another namespace, named stranger, as long as the context lasts."""
+        other = Deployment(namespace)
+        image = self.kubectl("get", "pod", "prober", "--output", "jsonpath={.spec.containers[0].image}")
+        other.kubectl("run", "stranger", f"--image={image}", "--command", "--", "sleep", "infinity")
+        try:
+            other.kubectl("wait", "pod/stranger", "--for=condition=Ready", "--timeout=60s")
+            yield other
+        finally:
+            other.kubectl("delete", "pod", "stranger", "--grace-period=1")
+
     def rows(self, name: str) -> list[Row]:
         """Return the todos whose title begins with the name of a run."""
         printed = self.psql(f"SELECT id, title FROM todo WHERE title LIKE '{name}-%'")  # noqa: S608 - a word of ours
@@ -123,11 +152,19 @@ def deploy() -> Deployment:
     credentials.write()
     remove()
     deployment = Deployment(NAMESPACE)
-    manifests = [manifest for manifest in map(_adapted, render(paths.CHECKOUT / "k8s" / "overlays" / "ci")) if manifest]
-    deployment.kubectl("apply", "--filename", "-", stdin=yaml.safe_dump_all([*manifests, *_prober(manifests)]))
-    deployment.await_rollout()
+    apply(deployment)
     deployment.kubectl("wait", "pod/prober", "--for=condition=Ready", "--timeout=60s")
     return deployment
+
+
+def apply(deployment: Deployment) -> None:
+    """Apply all objects, run the migrations, and return when all is ready."""
+    manifests = [manifest for manifest in map(_adapted, render(paths.CHECKOUT / "k8s" / "overlays" / "ci")) if manifest]
+    # A Job that has run does not run again.
+    deployment.kubectl("delete", "job/migrate", "--ignore-not-found")
+    deployment.kubectl("apply", "--filename", "-", stdin=yaml.safe_dump_all([*manifests, *_prober(manifests)]))
+    deployment.await_rollout()
+    deployment.kubectl("wait", "job/migrate", "--for=condition=Complete", "--timeout=120s", timeout=130)
 
 
 def remove() -> None:
@@ -173,8 +210,7 @@ def _adapted(manifest: Manifest) -> Manifest | None:
     if manifest["kind"] == "Job" and metadata["name"] == "smoke":
         return None
     metadata["namespace"] = NAMESPACE
-    template = manifest["spec"].get("template", {}).get("spec", {}) if "spec" in manifest else {}
-    for container in [*template.get("initContainers", []), *template.get("containers", [])]:
+    for container in [container for each in pods([manifest]) for container in each.containers]:
         name = container["image"].partition(":")[0]
         if name.startswith("todo-") or paths.STAND_INS.exists():
             container["image"] = f"{REGISTRY}/{name}:{TAGS[0]}"
