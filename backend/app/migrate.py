@@ -7,6 +7,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from psycopg2.errors import LockNotAvailable
 from sqlalchemy import URL, Connection, create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
@@ -17,6 +18,7 @@ from app.settings import ConfigurationError, load_settings
 CONFIGURATION = Path(__file__).parent.parent / "alembic.ini"
 WAIT = 60.0  # seconds
 LONGEST_PAUSE = 4.0  # seconds
+TABLE_PAUSE = 2.0  # seconds, in which those who had to wait behind a migration get their turn
 
 
 class MigrationError(Exception):
@@ -53,16 +55,29 @@ def connect(url: URL, seconds: float) -> Connection:
 def migrate(url: URL, wait: float = WAIT) -> None:
     """Wait for the database and run the migrations that it lacks; other processes that do the same take turns.
 
-    Raises MigrationError when the database stays away for `wait` seconds, or when a migration fails and is undone.
+    Raises MigrationError when the database stays away for `wait` seconds or a table in use, or when a migration fails
+    and is undone.
     """
+    deadline = time.monotonic() + wait
     # The one connection is used for all: that one was accepted does not say that the next would be.
     with connect(url, wait) as connection:
-        try:
-            command.upgrade(Config(CONFIGURATION, attributes={"connection": connection}), "head")
-        except Exception as error:
-            logger.exception("migration failed")
-            raise MigrationError(f"the migration failed and was undone: {_reason(error)}") from error
+        while not _upgrade(connection, deadline - time.monotonic()):
+            time.sleep(TABLE_PAUSE)
     logger.info("the schema is up to date")
+
+
+def _upgrade(connection: Connection, remaining: float) -> bool:
+    """Tell whether the migrations have run; not when a table is in use and there is time left to try again."""
+    try:
+        command.upgrade(Config(CONFIGURATION, attributes={"connection": connection}), "head")
+    except Exception as error:
+        if isinstance(getattr(error, "orig", None), LockNotAvailable) and remaining > TABLE_PAUSE:
+            logger.info("a table is in use, %.0f s left: %s", remaining, _reason(error))
+            connection.rollback()
+            return False
+        logger.exception("migration failed")
+        raise MigrationError(f"the migration failed and was undone: {_reason(error)}") from error
+    return True
 
 
 def main() -> int:

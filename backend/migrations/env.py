@@ -14,7 +14,10 @@ from app.settings import load_settings
 
 LOCK = 0x746F646F  # "todo"
 TURN = "120s"  # how long another process may hold the migrations
-STATEMENT_LOCK = "5s"  # a migration that waits for a table holds up everyone who comes after it
+# Who waits for a table holds up everyone who comes after, and the backend's statements have two seconds. app.migrate
+# tries again.
+STATEMENT_LOCK = "1s"
+STATEMENT = "60s"  # a migration that may take longer says so itself: SET LOCAL statement_timeout
 
 
 def plain_string(kind: str, item: object, _context: object) -> str | Literal[False]:
@@ -37,6 +40,7 @@ with connected() as connection:
     # The session's lock and not the transaction's: a migration may commit in the middle, for CREATE INDEX CONCURRENTLY.
     connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
     connection.execute(text(f"SET lock_timeout = '{STATEMENT_LOCK}'"))
+    connection.execute(text(f"SET statement_timeout = '{STATEMENT}'"))
     connection.commit()
     context.configure(
         connection=connection,

@@ -105,6 +105,41 @@ def test_migration_waits_for_its_turn(empty_database: str) -> None:
     assert tables(empty_database) == {"alembic_version", "todo"}
 
 
+def test_migration_that_waits_for_a_table_lets_others_pass(
+    tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who comes after a statement that waits for a lock waits as well: so it waits for a moment, again and again."""
+    add_migration(tmp_path, "wider", "op.execute('ALTER TABLE todo ADD COLUMN wider integer')")
+    monkeypatch.setattr("app.migrate.CONFIGURATION", tmp_path / "alembic.ini")
+    url = make_url(database_url).set(drivername=DRIVER)
+    with (
+        caplog.at_level(logging.INFO),
+        closing(psycopg2.connect(database_url)) as report,
+        ThreadPoolExecutor() as threads,
+    ):
+        report.cursor().execute("SELECT count(*) FROM todo")
+        migration = threads.submit(migrate, url)
+        try:
+            for attempts in range(1, 3):
+                eventually(lambda attempts=attempts: caplog.text.count("a table is in use") >= attempts)  # type: ignore[misc]
+                # As the backend does it, whose statements have two seconds.
+                execute(database_url, "SET statement_timeout = 2000", "SELECT count(*) FROM todo")
+            assert not migration.done()
+        finally:
+            report.close()
+        migration.result()
+    assert execute(database_url, "SELECT wider FROM todo") == []
+
+
+def test_table_that_stays_in_use_is_named(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    add_migration(tmp_path, "wider", "op.execute('ALTER TABLE todo ADD COLUMN wider integer')")
+    monkeypatch.setattr("app.migrate.CONFIGURATION", tmp_path / "alembic.ini")
+    with closing(psycopg2.connect(database_url)) as report:
+        report.cursor().execute("SELECT count(*) FROM todo")
+        with pytest.raises(MigrationError, match="canceling statement due to lock timeout"):
+            migrate(make_url(database_url).set(drivername=DRIVER), wait=1)
+
+
 def test_backend_role_may_use_the_tables_but_not_change_them(postgres: Postgres, empty_database: str) -> None:
     execute(postgres.url(), "CREATE ROLE todo_app LOGIN PASSWORD 'app'")
     try:

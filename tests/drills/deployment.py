@@ -18,9 +18,11 @@ from tests.e2e.kubectl import CONTEXT, kubectl
 from tests.manifests.manifests import COMPONENT, Manifest, pods, render
 
 NAMESPACE = "todo-drill"
+FUZZ = Path(__file__).with_name("fuzz.py")
 NODE = "todo-control-plane"
 CONTROL_PLANE = 6443  # the API server's port on it
 REGISTRY = "localhost:5005"
+POSTGRES = f"{REGISTRY}/postgres:drill"
 # Of the backend, the same code under another name: what `kubectl set image` rolls out.
 TAGS = ("drill", "drill-next")
 WORKLOADS = ("deployment/backend", "deployment/frontend", "statefulset/postgres")
@@ -53,6 +55,21 @@ class Deployment:
         pods = self.get("pods", "--selector", f"{COMPONENT}={component}")
         return [pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
+    def unready(self, component: str) -> list[str]:
+        """Return the names of the component's pods that run and are not ready."""
+        pods = self.get("pods", "--selector", f"{COMPONENT}={component}", "--field-selector=status.phase=Running")
+        ready = {"type": "Ready", "status": "True"}
+        return [
+            pod["metadata"]["name"]
+            for pod in pods
+            if not any(ready.items() <= condition.items() for condition in pod["status"]["conditions"])
+        ]
+
+    @staticmethod
+    def image(tag: str) -> str:
+        """Return the backend's image of that tag."""
+        return f"{REGISTRY}/todo-backend:{tag}"
+
     def restarts(self, component: str) -> dict[str, int]:
         """Return how often the containers of each of the component's pods were restarted."""
         pods = self.get("pods", "--selector", f"{COMPONENT}={component}")
@@ -75,6 +92,12 @@ class Deployment:
         for workload in workloads or WORKLOADS:
             self.kubectl("rollout", "status", workload, "--timeout=180s", timeout=200)
         self.until("no pod is on its way out", lambda: not self._leaving())
+
+    def await_all(self) -> None:
+        """Return when everything is as it was last applied, and the migrations have run."""
+        self.await_rollout()
+        self.kubectl("wait", "job/migrate", "--for=condition=Complete", "--timeout=120s", timeout=130)
+        self.kubectl("wait", "pod/prober", "--for=condition=Ready", "--timeout=60s")
 
     def until(self, what: str, condition: Callable[[], object], seconds: float = 180) -> None:
         """Return when the condition holds. Raises AssertionError when it never does."""
@@ -108,6 +131,13 @@ class Deployment:
             " --no-psqlrc --tuples-only --no-align --quiet --set=ON_ERROR_STOP=1"
         )
         return self.kubectl("exec", "--stdin", "postgres-0", "--", "sh", "-c", script, stdin=statement)
+
+    def fuzz(self, inputs: int, seed: int) -> dict[str, Any]:
+        """Send requests that nobody means through the front door; return their statuses, and what was wrong."""
+        options = ["--url", "http://frontend:8080", "--inputs", str(inputs), "--seed", str(seed)]
+        said = self.kubectl("exec", "prober", "--", "python", f"/prober/{FUZZ.name}", *options, timeout=900)
+        found: dict[str, Any] = json.loads(said)
+        return found
 
     def node_address(self) -> str:
         """Return where the node itself is reached."""
@@ -148,23 +178,23 @@ class Loop(Deployment):
 
 def deploy() -> Deployment:
     """Build the images, and apply the overlay ci in a namespace of its own; return when all is ready."""
-    _build()
+    build(TAGS[0])
+    build(TAGS[1])
     credentials.write()
     remove()
     deployment = Deployment(NAMESPACE)
     apply(deployment)
-    deployment.kubectl("wait", "pod/prober", "--for=condition=Ready", "--timeout=60s")
+    deployment.await_all()
     return deployment
 
 
-def apply(deployment: Deployment) -> None:
-    """Apply all objects, run the migrations, and return when all is ready."""
-    manifests = [manifest for manifest in map(_adapted, render(paths.CHECKOUT / "k8s" / "overlays" / "ci")) if manifest]
+def apply(deployment: Deployment, tag: str = TAGS[0]) -> None:
+    """Apply all objects with images of that tag, and run the migrations."""
+    rendered = render(paths.CHECKOUT / "k8s" / "overlays" / "ci")
+    manifests = [manifest for manifest in (_adapted(manifest, tag) for manifest in rendered) if manifest]
     # A Job that has run does not run again.
     deployment.kubectl("delete", "job/migrate", "--ignore-not-found")
     deployment.kubectl("apply", "--filename", "-", stdin=yaml.safe_dump_all([*manifests, *_prober(manifests)]))
-    deployment.await_rollout()
-    deployment.kubectl("wait", "job/migrate", "--for=condition=Complete", "--timeout=120s", timeout=130)
 
 
 def remove() -> None:
@@ -174,7 +204,8 @@ def remove() -> None:
         raise ConnectionError(result.stderr)
 
 
-def _build() -> None:
+def build(tag: str, checkout: Path = paths.CHECKOUT) -> None:
+    """Build the images of a checkout under a tag, and put them where the cluster gets them."""
     stand_ins = json.loads(paths.STAND_INS.read_text()) if paths.STAND_INS.exists() else {}
     arguments = ["--build-arg", f"UBUNTU={stand_ins['ubuntu']}"] if stand_ins else []
     targets = (
@@ -183,15 +214,15 @@ def _build() -> None:
         ("frontend", "frontend", "runtime"),
     )
     for name, dockerfile, target in targets:
-        file = paths.CHECKOUT / "docker" / f"{dockerfile}.Dockerfile"
-        for tag in TAGS:
-            marked = ["--build-arg", f"COMMIT={tag}"] if name == "backend" else []
-            image = f"{REGISTRY}/todo-{name}:{tag}"
-            _docker("build", "--tag", image, "--target", target, "--file", file, *arguments, *marked, paths.CHECKOUT)
-            _docker("push", "--quiet", image)
+        file = checkout / "docker" / f"{dockerfile}.Dockerfile"
+        # The same code under another tag is another image.
+        marked = ["--build-arg", f"COMMIT={tag}"] if name == "backend" else []
+        image = f"{REGISTRY}/todo-{name}:{tag}"
+        _docker("build", "--tag", image, "--target", target, "--file", file, *arguments, *marked, checkout)
+        _docker("push", "--quiet", image)
     if stand_ins:
-        _docker("tag", stand_ins["postgres"], f"{REGISTRY}/postgres:{TAGS[0]}")
-        _docker("push", "--quiet", f"{REGISTRY}/postgres:{TAGS[0]}")
+        _docker("tag", stand_ins["postgres"], POSTGRES)
+        _docker("push", "--quiet", POSTGRES)
 
 
 def _docker(*arguments: str | Path) -> str:
@@ -201,7 +232,7 @@ def _docker(*arguments: str | Path) -> str:
     return result.stdout.strip()
 
 
-def _adapted(manifest: Manifest) -> Manifest | None:
+def _adapted(manifest: Manifest, tag: str) -> Manifest | None:
     """Return the object for the drills' namespace, with images that the cluster can pull; no smoke test."""
     metadata = manifest["metadata"]
     if manifest["kind"] == "Namespace":
@@ -212,8 +243,10 @@ def _adapted(manifest: Manifest) -> Manifest | None:
     metadata["namespace"] = NAMESPACE
     for container in [container for each in pods([manifest]) for container in each.containers]:
         name = container["image"].partition(":")[0]
-        if name.startswith("todo-") or paths.STAND_INS.exists():
-            container["image"] = f"{REGISTRY}/{name}:{TAGS[0]}"
+        if name.startswith("todo-"):
+            container["image"] = f"{REGISTRY}/{name}:{tag}"
+        elif paths.STAND_INS.exists():
+            container["image"] = POSTGRES
     return manifest
 
 
@@ -225,7 +258,7 @@ def _prober(manifests: Iterable[Manifest]) -> list[Manifest]:
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": {"name": "prober", "namespace": NAMESPACE},
-        "data": {PROBER.name: PROBER.read_text()},
+        "data": {program.name: program.read_text() for program in (PROBER, FUZZ)},
     }
     pod = {
         "apiVersion": "v1",

@@ -9,9 +9,7 @@ from tests.drills.verdict import RESULTS
 
 PAGE = paths.CHECKOUT / "docs" / "reliability.md"
 BEGIN, END = "<!-- drills: written by python -m tests.drills.report -->", "<!-- end of drills -->"
-HEAD = (
-    "| fault | where | load | runs | requests | failed | writes lost | p95, slowest | failing | recovered |"
-)
+HEAD = "| fault | where | load | runs | requests | failed | writes lost | p95, slowest | failing | recovered |"
 LINE = "|---|---|---|--:|--:|--:|--:|--:|--:|--:|"
 
 Row = dict[str, str]

@@ -32,6 +32,7 @@ def test_data_outlive_the_statefulset(deployed: Deployment) -> None:
     before = deployed.psql(CONTENT)
     delete_statefulset(deployed)
     apply(deployed)
+    deployed.await_all()
     assert deployed.psql(CONTENT) == before
 
 
@@ -43,6 +44,7 @@ def test_lost_volume_is_restored(deployed: Deployment, tmp_path: Path) -> None:
     delete_statefulset(deployed)
     deployed.kubectl("delete", CLAIM)
     apply(deployed)
+    deployed.await_all()
     assert deployed.psql("SELECT count(*) FROM todo") == "0"
     backup.restore(dump, deployed.namespace)
     assert deployed.psql(CONTENT) == before

@@ -80,6 +80,10 @@ def bad_migration(edits: Edits) -> None:
     edits.write("backend/migrations/versions/drill.py", MIGRATION)
 
 
+def answer_with_an_error(edits: Edits) -> None:
+    edits.append("backend/app/main.py", '\n\n@app.get("/drill")\ndef drill() -> int:\n    return 1 // 0\n')
+
+
 def open_the_database(edits: Edits) -> None:
     edits.write("k8s/overlays/ci/drill.yaml", OPEN_PATH)
     edits.replace("k8s/overlays/ci/kustomization.yaml", "  - ../../base\n", "  - ../../base\n  - drill.yaml\n")
@@ -99,6 +103,7 @@ DRILLS = (
     Drill(break_the_build, "migrate", 'process "/bin/sh -c false" did not complete'),
     Drill(never_ready, "backend", "Readiness probe failed: HTTP probe failed with statuscode: 404"),
     Drill(bad_migration, "migrate", 'relation "no_such_table" does not exist'),
+    Drill(answer_with_an_error, "schema", "GET /drill: Server error"),
     Drill(open_the_database, "network-policy", "a frontend pod reached the database"),
 )
 

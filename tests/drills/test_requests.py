@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.drills.deployment import REGISTRY, TAGS, Deployment
+from tests.drills.deployment import TAGS, Deployment
 from tests.drills.traffic import Figures
 from tests.drills.verdict import give
 
@@ -35,7 +35,7 @@ def set_image(deployed: Deployment) -> None:
     (backend,) = deployed.get("deployments", "--selector", "app.kubernetes.io/component=backend")
     image = backend["spec"]["template"]["spec"]["containers"][0]["image"]
     other = TAGS[1] if image.endswith(f":{TAGS[0]}") else TAGS[0]
-    deployed.kubectl("set", "image", "deployment/backend", f"backend={REGISTRY}/todo-backend:{other}")
+    deployed.kubectl("set", "image", "deployment/backend", f"backend={deployed.image(other)}")
     deployed.await_rollout("deployment/backend")
 
 

@@ -1,6 +1,7 @@
 """What must not be possible is tried from inside the cluster, beside something like it that is."""
 
 import json
+import secrets
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +13,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 COMPONENTS = ("backend", "frontend", "postgres")
 CONNECT_SECONDS = 3
+INPUTS = 10_000
 # In the address of another namespace's pod, which no policy of this one selects.
 STRANGER = "default"
 
@@ -113,6 +115,15 @@ def test_pod_of_another_namespace_gets_no_further_than_the_front_door(deployed: 
         # Nothing holds it back where it comes from: without a policy at the other end it would get through.
         assert reaches(stranger, "stranger", deployed.node_address(), CONTROL_PLANE)
     assert [path for path, is_open in found.items() if is_open] == [("frontend", 8080)]
+
+
+@pytest.mark.timeout(1000)
+def test_what_nobody_means_is_answered_and_harms_nothing(deployed: Deployment) -> None:
+    restarts, seed = deployed.restarts("backend") | deployed.restarts("frontend"), secrets.randbits(32)
+    found = deployed.fuzz(INPUTS, seed)
+    print(f"\nseed {seed}: {found['inputs']} inputs, statuses {found['statuses']}")
+    assert found["faulty"] == 0, found["faults"]
+    assert deployed.restarts("backend") | deployed.restarts("frontend") == restarts
 
 
 @pytest.mark.parametrize(
