@@ -35,8 +35,8 @@ class Deployment:
     def __init__(self, namespace: str) -> None:
         """Name what is there."""
         self.namespace = namespace
-        # When what was killed was dead, in seconds of the wall clock.
-        self.deaths: list[float] = []
+        # Between when and when something was killed, in seconds of the wall clock.
+        self.deaths: list[tuple[float, float]] = []
 
     def kubectl(self, *arguments: str, stdin: str = "", timeout: float = 120) -> str:
         """Run kubectl in the namespace and return what it prints. Raises ConnectionError with its own words."""
@@ -119,10 +119,11 @@ class Deployment:
         """Kill the pod's only container with SIGKILL, as the node itself does when memory runs out."""
         named = self.kubectl("get", "pod", pod, "--output", "jsonpath={.status.containerStatuses[0].containerID}")
         container = named.removeprefix("containerd://")
+        began = time.time()
         _docker("exec", NODE, "crictl", "stop", "--timeout", "0", container)
         template = "{{.status.finishedAt}}"
         ended = _docker("exec", NODE, "crictl", "inspect", "--output", "go-template", "--template", template, container)
-        self.deaths.append(datetime.fromisoformat(ended).timestamp())
+        self.deaths.append((began, datetime.fromisoformat(ended).timestamp()))
 
     def psql_as_backend(self, statement: str) -> str:
         """Run the statement as the backend's role, over TCP and with its password; return what it prints."""
