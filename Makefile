@@ -40,6 +40,10 @@ backup: ## Write the database to a file
 restore: ## Put such a file back in its place; FILE=path
 	@$(DEVENV) restore $(or $(FILE),$(error FILE is missing: make restore FILE=path, the path that make backup has printed))
 
+.PHONY: rotate
+rotate: ## Give the database and the application new passwords, without a pause
+	@$(DEVENV) rotate
+
 # --- the verdict
 
 .PHONY: lint
@@ -117,8 +121,8 @@ env: ## Print what puts the tools on a shell's PATH: eval "$$(make env)"
 	@$(DEVENV) env
 
 .PHONY: credentials
-credentials: ## Write the database's passwords for kustomize; ROTATE=1 makes new ones
-	@$(DEVENV) credentials $(if $(ROTATE),--rotate)
+credentials: ## Write the database's passwords for kustomize
+	@$(DEVENV) credentials
 
 .PHONY: lock
 lock: ## Resolve the Python requirements anew

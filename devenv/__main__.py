@@ -41,10 +41,6 @@ def main() -> int:
             command.add_argument("tilt", nargs="*", help="arguments for the Tiltfile, after a double dash")
         if name == "restore":
             command.add_argument("file", type=Path, help="what `make backup` has written")
-        if name == "credentials":
-            command.add_argument(
-                "--rotate", action="store_true", help="make new passwords; the database takes them over"
-            )
     words = sys.argv[1:]
     # What follows these belongs to the program that they run, options included.
     passed_on = words[1:] if words[:1] in (["python"], ["test"], ["test-steady"]) else []
@@ -138,9 +134,15 @@ def _doctor(_: argparse.Namespace) -> int:
     return doctor.examine()
 
 
-def _credentials(arguments: argparse.Namespace) -> int:
+def _credentials(_: argparse.Namespace) -> int:
     """Write the database's passwords to where the manifests read them"""
-    credentials.write(rotate=arguments.rotate)
+    credentials.write()
+    return 0
+
+
+def _rotate(_: argparse.Namespace) -> int:
+    """Give the database new passwords, and the application with it, without a pause"""
+    credentials.rotate()
     return 0
 
 
@@ -255,6 +257,7 @@ _COMMANDS = {
     "logs": _logs,
     "doctor": _doctor,
     "credentials": _credentials,
+    "rotate": _rotate,
     "backup": _backup,
     "restore": _restore,
     "compose": _compose,

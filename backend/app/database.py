@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Annotated
+from typing import Annotated, Any
 
 import psycopg2
 from fastapi import Depends, Request
 from psycopg2 import extensions
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import NullPool
 from sqlmodel import Session
 
@@ -54,10 +55,26 @@ class Database:
         )
         # A pool exhausted by load must not look like a lost database, so the readiness check stays out of it.
         self.probe: Engine = create_engine(settings.database, connect_args=arguments, poolclass=NullPool)
+        if settings.database_password_next:
+            for engine in (self.engine, self.probe):
+                _accept(settings.database_password_next.get_secret_value(), engine)
 
     def dispose(self) -> None:
         """Close the idle connections; those in use close when they are given back."""
         self.engine.dispose()
+
+
+def _accept(password: str, engine: Engine) -> None:
+    """Let the engine log in with this password, too, where its own is refused: both are good while they are rotated."""
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Dialect, _record: object, arguments: list[Any], parameters: dict[str, Any]) -> DBAPIConnection:
+        try:
+            return dialect.connect(*arguments, **parameters)
+        except psycopg2.OperationalError as error:
+            if "password authentication failed" not in str(error):
+                raise
+        return dialect.connect(*arguments, **parameters | {"password": password})
 
 
 class _BoundedConnection(extensions.connection):

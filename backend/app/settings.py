@@ -48,6 +48,7 @@ class Settings(BaseSettings):
 
     database_url: Annotated[SecretStr, AfterValidator(_check_url)]
     database_password: SecretStr | None = None
+    database_password_next: SecretStr | None = Field(default=None, description="tried where the other is refused")
     pod_name: str = Field(default_factory=socket.gethostname)
     build: str = "dev"
     commit: str = "dev"

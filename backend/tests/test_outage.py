@@ -69,6 +69,25 @@ def test_wrong_password_is_told_without_the_password(
         assert postgres.url() not in shown
 
 
+def test_password_may_change_to_the_next_one_at_any_moment(
+    serve: Callable[..., TestClient], postgres: Postgres, database_url: str
+) -> None:
+    role, name = f"rotated_{uuid4().hex}", make_url(database_url).database or ""
+    execute(postgres.url(), f"CREATE ROLE {role} LOGIN PASSWORD 'first'")
+    execute(postgres.url(name), f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    url = make_url(database_url).set(username=role, password="unused").render_as_string(hide_password=False)
+    client = serve(url, database_password="first", database_password_next="second")
+    pool = client.app.state.database.engine.pool  # type: ignore[attr-defined]
+    for password, status in (("second", 200), ("first", 200), ("third", 503)):
+        assert client.get("/readyz").status_code == 200
+        execute(postgres.url(), f"ALTER ROLE {role} PASSWORD '{password}'")
+        # As if every connection had just come to its age.
+        pool.dispose()
+        assert client.get("/todos/").status_code == status
+    execute(postgres.url(name), f"DROP OWNED BY {role}")
+    execute(postgres.url(), f"DROP ROLE {role}")
+
+
 @pytest.fixture
 def full_backlog() -> Iterator[int]:
     """Return a port that neither accepts nor refuses connections, as behind a firewall that drops packets."""

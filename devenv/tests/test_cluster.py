@@ -1,6 +1,7 @@
 import os
 import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -56,9 +57,9 @@ def test_passwords_are_made_once_and_shared_by_all_checkouts(kept: Path) -> None
     (kept / "checkout" / "database.env").unlink()
     credentials.write()
     assert (kept / "checkout" / "database.env").read_text() == first
-    passwords = [line.partition("=")[2] for line in first.splitlines()]
-    assert len(set(passwords)) == 3
-    assert min(map(len, passwords)) >= 32
+    made = passwords(kept).values()
+    assert len(set(made)) == 4
+    assert min(map(len, made)) >= 32
 
 
 def test_nobody_else_can_read_the_passwords(kept: Path) -> None:
@@ -74,8 +75,41 @@ def test_equal_passwords_wake_no_watcher(kept: Path) -> None:
     assert (kept / "checkout" / "database.env").stat().st_ino == before.st_ino
 
 
-def test_rotation_changes_every_password(kept: Path) -> None:
+def test_rotation_changes_every_password(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credentials, "succeeds", lambda *_, **__: False)
     credentials.write()
-    before = set((kept / "checkout" / "database.env").read_text().splitlines())
-    credentials.write(rotate=True)
-    assert not before & set((kept / "checkout" / "database.env").read_text().splitlines())
+    before = passwords(kept)
+    credentials.rotate()
+    after = passwords(kept)
+    # The backend's is the one that its pods knew to be the next.
+    assert after.pop("app_password") == before.pop("app_password_next")
+    assert not set(after.values()) & set(before.values())
+
+
+def test_database_that_does_not_take_the_passwords_keeps_the_old_ones(
+    kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = subprocess.CompletedProcess("", 1, stdout="", stderr="roles.sh: it is full")
+    monkeypatch.setattr(credentials, "succeeds", lambda *_, **__: True)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: refused)
+    credentials.write()
+    before = passwords(kept)
+    with pytest.raises(Failure, match="it is full"):
+        credentials.rotate()
+    assert passwords(kept) == before
+
+
+def test_passwords_of_before_there_was_a_next_are_kept(kept: Path) -> None:
+    credentials.write()
+    file = kept / "state" / "database.env"
+    before = passwords(kept)
+    file.write_text("".join(f"{name}={value}\n" for name, value in before.items() if name != "app_password_next"))
+    credentials.write()
+    after = passwords(kept)
+    assert after.pop("app_password_next") != before.pop("app_password_next")
+    assert after == before
+
+
+def passwords(kept: Path) -> dict[str, str]:
+    lines = (kept / "checkout" / "database.env").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)

@@ -26,7 +26,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """Return the application of a running `make up`."""
     loop = Loop(copy_checkout(tmp_path_factory.mktemp("drills") / "checkout"))
     with loop.running():
-        yield deployment.Loop(application.NAMESPACE)
+        yield deployment.DevelopmentDeployment(application.NAMESPACE)
 
 
 @pytest.fixture

@@ -169,7 +169,7 @@ class Deployment:
         return Traffic([*kubectl, "exec", "--stdin", "prober", "--", *command])
 
 
-class Loop(Deployment):
+class DevelopmentDeployment(Deployment):
     """The application as `make up` runs it, where requests come from this machine as a browser's do."""
 
     def traffic(self, name: str, *options: str) -> Traffic:

@@ -5,9 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from tests.drills.deployment import DevelopmentDeployment
+from tests.drills.traffic import Figures
+from tests.drills.verdict import give
 from tests.e2e.kubectl import kubectl
 from tests.live_update.application import NAMESPACE, Answer, create_todo, pods, request, take_todo
 from tests.live_update.checkout import copy_checkout
@@ -73,18 +77,26 @@ def test_lost_database_is_said_and_comes_back(loop: Loop) -> None:
     assert take_todo(number) == "from before the outage"
 
 
-def test_rotated_passwords_are_taken_over(loop: Loop) -> None:
+def test_rotated_passwords_cost_no_request(loop: Loop, request: pytest.FixtureRequest) -> None:
     number = create_todo("from before the rotation")
-    old, before = app_password(loop.checkout), pods("backend")
+    old, before, database = app_password(loop.checkout), pods("backend"), pods("postgres")
     assert login(old) == ""
-    rotate = [sys.executable, "-m", "devenv", "credentials", "--rotate"]
-    with loop.build("backend", "postgres"):
-        subprocess.run(rotate, cwd=loop.checkout, check=True, capture_output=True)
+    rotate = [sys.executable, "-m", "devenv", "rotate"]
+    deployed, name = DevelopmentDeployment(NAMESPACE), f"drill-{uuid4().hex}"
+    with deployed.traffic(name, "--rate", "50") as traffic:
+        traffic.wait_for(50)
+        with loop.build("backend"):
+            subprocess.run(rotate, cwd=loop.checkout, check=True, capture_output=True)
+        traffic.wait_for(100)
+    figures = Figures.of(traffic.records(), deployed.rows(name))
+    give(request.node.name, "all passwords rotated", "50 a second", figures)
     new = app_password(loop.checkout)
     assert new != old
     assert not set(pods("backend")) & set(before)
-    loop.until("the database takes the new password", lambda: login(new) == "")
+    assert pods("postgres") == database
+    assert login(new) == ""
     assert "password authentication failed" in login(old)
+    assert (figures.failed, figures.lost) == (0, []), figures
     assert take_todo(number) == "from before the rotation"
 
 

@@ -274,7 +274,8 @@ def secrecy(manifests: list[Manifest], _: Allowance) -> Violations:
             if any("secretRef" in source for source in container.get("envFrom", [])):
                 yield f"{what}: envFrom brings a Secret into the environment"
         for volume in each.spec.get("volumes", []):
-            if "secret" in volume and volume["secret"].get("defaultMode") != 0o440:
+            secret = volume.get("secret") or volume.get("projected")
+            if secret and secret.get("defaultMode") != 0o440:
                 yield f"{each.owner}: volume {volume['name']} can be read by all"
 
 

@@ -54,6 +54,7 @@ CHANGED: dict[str, Fields] = {
 ADDED = {
     "dev": {
         "Secret/database",
+        "Secret/database-server",
         "Deployment/browser-reload",
         "NetworkPolicy/browser-reload",
         "NetworkPolicy/browser-reload-to-backend",
@@ -65,6 +66,7 @@ ADDED = {
     },
     "ci": {
         "Secret/database",
+        "Secret/database-server",
         "ConfigMap/backup",
         "CronJob/backup",
         "NetworkPolicy/backup",
