@@ -142,6 +142,9 @@ def test_table_that_stays_in_use_is_named(tmp_path: Path, database_url: str, mon
 
 def test_backend_role_may_use_the_tables_but_not_change_them(postgres: Postgres, empty_database: str) -> None:
     execute(postgres.url(), "CREATE ROLE todo_app LOGIN PASSWORD 'app'")
+    # As k8s/base/postgres/roles.sh does it, before there is any table.
+    defaults = "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO todo_app"
+    execute(empty_database, defaults)
     try:
         command.upgrade(configuration(empty_database), "head")
         url = make_url(empty_database).set(username="todo_app", password="app").render_as_string(hide_password=False)

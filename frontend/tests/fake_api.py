@@ -16,7 +16,7 @@ TITLE_LIMIT = 200
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 # A request's JSON object, empty where there was none.
 type Body = dict[str, Any]
-UNREACHABLE = "The backend is not reachable; try again in a moment."
+UNREACHABLE = "The backend is not reachable, or has too much to do; try again in a moment."
 
 
 def content_security_policy() -> str:

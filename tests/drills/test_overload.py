@@ -12,8 +12,10 @@ from tests.drills.verdict import give
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 LIMIT = 256 * 2**20  # bytes, as in k8s/base/backend/deployment.yaml
-# Requests a second, more than two cores serve. Reads: of writes nginx lets fewer pass.
-BEYOND = 600
+# Of a processor, for each backend: so that this machine can send far more than they can serve.
+SHARE = "300m"
+# Requests a second, more than they serve. Reads: of writes nginx lets fewer pass.
+BEYOND = 300
 TIMES = 4
 SECONDS = 20
 USUAL = 50  # a second
@@ -21,6 +23,9 @@ USUAL = 50  # a second
 
 @pytest.mark.parametrize("deployed", ("ci",), indirect=True)
 def test_overload_is_shed_and_passes(deployed: Deployment, request: pytest.FixtureRequest) -> None:
+    deployed.kubectl("set", "resources", "deployment/backend", f"--limits=cpu={SHARE}")
+    request.addfinalizer(lambda: deployed.kubectl("set", "resources", "deployment/backend", "--limits=cpu=0"))
+    deployed.await_rollout("deployment/backend")
     pods, restarts = readiness(deployed), deployed.restarts("backend")
     served = capacity(deployed)
     with deployed.traffic("over", "--read-only", "--rate", str(TIMES * served), "--seconds", str(SECONDS)) as traffic:
