@@ -20,7 +20,6 @@ from tests.manifests.manifests import COMPONENT, Manifest, pods, render
 NAMESPACE = "todo-drill"
 FUZZ = Path(__file__).with_name("fuzz.py")
 NODE = "todo-control-plane"
-CONTROL_PLANE = 6443  # the API server's port on it
 REGISTRY = "localhost:5005"
 POSTGRES = f"{REGISTRY}/postgres:drill"
 # Of the backend, the same code under another name: what `kubectl set image` rolls out.
@@ -140,10 +139,13 @@ class Deployment:
         found: dict[str, Any] = json.loads(said)
         return found
 
-    def node_address(self) -> str:
-        """Return where the node itself is reached."""
-        address = '{.items[0].status.addresses[?(@.type=="InternalIP")].address}'
-        return self.kubectl("get", "nodes", "--output", f"jsonpath={address}")
+    @staticmethod
+    def outside() -> tuple[str, int]:
+        """Return address and port of something that listens outside the cluster: its registry.
+
+        The node itself would not do: what a pod sends to its own node passes by every policy.
+        """
+        return _docker("inspect", "--format", "{{.NetworkSettings.Networks.kind.IPAddress}}", "todo-registry"), 5000
 
     @contextmanager
     def stranger(self, namespace: str) -> Iterator["Deployment"]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.drills.deployment import CONTROL_PLANE, Deployment
+from tests.drills.deployment import Deployment
 from tests.e2e.kubectl import kubectl
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -32,7 +32,12 @@ def pod(deployed: Deployment, component: str) -> str:
     ("change", "rule"),
     (
         (lambda spec: spec.update(hostNetwork=True), "host namespaces"),
-        (lambda spec: spec["containers"][0]["securityContext"].update(privileged=True), "privileged"),
+        (
+            lambda spec: spec["containers"][0]["securityContext"].update(
+                privileged=True, allowPrivilegeEscalation=True
+            ),
+            "privileged",
+        ),
         (lambda spec: spec["securityContext"].update(runAsNonRoot=False, runAsUser=0), "runAsNonRoot"),
         (lambda spec: spec["securityContext"].pop("seccompProfile"), "seccompProfile"),
         (lambda spec: spec["containers"][0]["securityContext"].pop("capabilities"), "unrestricted capabilities"),
@@ -88,16 +93,15 @@ def reaches(deployed: Deployment, source: str, target: str, port: int) -> bool:
 def test_denied_paths_are_closed_and_the_needed_ones_open(deployed: Deployment) -> None:
     backend, frontend = pod(deployed, "backend"), pod(deployed, "frontend")
     addresses = {name: address(deployed, name) for name in (backend, frontend, "postgres-0")}
-    outside = deployed.node_address()
+    outside, port = deployed.outside()
     needed = [(frontend, addresses[backend], 8000), (backend, addresses["postgres-0"], 5432)]
-    # The API server listens on the node's address: what is there to be reached outside the pods' network.
     denied = [
         (frontend, addresses["postgres-0"], 5432),
         (frontend, addresses[backend], 9000),
-        (frontend, outside, CONTROL_PLANE),
-        (backend, outside, CONTROL_PLANE),
+        (frontend, outside, port),
+        (backend, outside, port),
         (backend, addresses[frontend], 8080),
-        ("postgres-0", outside, CONTROL_PLANE),
+        ("postgres-0", outside, port),
         ("postgres-0", addresses[backend], 8000),
         ("prober", addresses["postgres-0"], 5432),
         ("prober", addresses[backend], 8000),
@@ -113,7 +117,7 @@ def test_pod_of_another_namespace_gets_no_further_than_the_front_door(deployed: 
             for component, port in (("frontend", 8080), ("backend", 8000), ("backend", 9000), ("postgres", 5432))
         }
         # Nothing holds it back where it comes from: without a policy at the other end it would get through.
-        assert reaches(stranger, "stranger", deployed.node_address(), CONTROL_PLANE)
+        assert reaches(stranger, "stranger", *deployed.outside())
     assert [path for path, is_open in found.items() if is_open] == [("frontend", 8080)]
 
 
