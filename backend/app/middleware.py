@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders, State
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.database import POOL_OVERFLOW, POOL_SIZE
 from app.errors import unavailable
 from app.logs import logger, request_id
 from app.metrics import Metrics
@@ -16,7 +17,7 @@ from app.settings import Settings
 
 BODY_LIMIT = 64 * 1024  # bytes
 DISCARD_LIMIT = 1024 * 1024  # bytes of a refused body that are still read, so that the client gets to see the answer
-IN_PROGRESS = 40  # requests; as many threads work on them
+IN_PROGRESS = 2 * (POOL_SIZE + POOL_OVERFLOW)  # requests: as many again as have a connection to the database
 SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 PROBES = {"/healthz", "/readyz"}

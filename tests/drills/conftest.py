@@ -19,6 +19,7 @@ def ci() -> Iterator[Deployment]:
         yield deployment.deploy()
     finally:
         deployment.remove()
+        deployment.forget_images()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import yaml
 
@@ -22,8 +23,10 @@ FUZZ = Path(__file__).with_name("fuzz.py")
 NODE = "todo-control-plane"
 REGISTRY = "localhost:5005"
 POSTGRES = f"{REGISTRY}/postgres:drill"
-# Of the backend, the same code under another name: what `kubectl set image` rolls out.
-TAGS = ("drill", "drill-next")
+# Names of this run alone, for the node keeps an image that it has once pulled. The second is the same code in another
+# image: what `kubectl set image` rolls out.
+RUN = uuid4().hex[:8]
+TAGS = (f"drill-{RUN}", f"drill-{RUN}-next")
 WORKLOADS = ("deployment/backend", "deployment/frontend", "statefulset/postgres")
 PROBER_LABELS = {COMPONENT: "smoke"}
 
@@ -205,6 +208,13 @@ def remove() -> None:
     result = kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", timeout=300)
     if result.returncode:
         raise ConnectionError(result.stderr)
+
+
+def forget_images() -> None:
+    """Remove from this machine what build() has made in this run; the layers that others use stay."""
+    names = [f"--filter=reference={REGISTRY}/todo-{name}:{TAGS[0]}*" for name in ("backend", "migrate", "frontend")]
+    if made := _docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", *names).split():
+        _docker("image", "rm", *made)
 
 
 def build(tag: str, checkout: Path = paths.CHECKOUT) -> None:

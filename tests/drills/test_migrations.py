@@ -47,7 +47,7 @@ def deployed(ci: Deployment) -> Deployment:
 def test_migration_that_fails_stops_the_rollout_and_nothing_else(
     deployed: Deployment, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    tag = built("drill-bad", "ALTER TABLE no_such_table ADD COLUMN drill integer", tmp_path)
+    tag = built(f"{TAGS[0]}-bad", "ALTER TABLE no_such_table ADD COLUMN drill integer", tmp_path)
     before, name = set(deployed.pods("backend")), f"drill-{uuid4().hex}"
     try:
         with deployed.traffic(name, "--rate", str(RATE)) as traffic:
@@ -69,7 +69,7 @@ def test_migration_that_fails_stops_the_rollout_and_nothing_else(
 def test_migration_and_rollout_cost_no_request(
     deployed: Deployment, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    tag = built("drill-good", "ALTER TABLE todo ADD COLUMN drill integer", tmp_path)
+    tag = built(f"{TAGS[0]}-good", "ALTER TABLE todo ADD COLUMN drill integer", tmp_path)
     name = f"drill-{uuid4().hex}"
     try:
         with deployed.traffic(name, "--rate", str(RATE)) as traffic:
