@@ -30,9 +30,9 @@ BODY_SHOWN = 200  # characters of an unexpected answer
 class Record:
     """A request and its outcome.
 
-    due, ended: seconds of the wall clock. item: the number of the todo among this run's. status: 0 without an answer.
-    title: what the todo was to be called; todo_id: as the answer says, or as asked. error: empty when it went well.
-    retry_after: seconds, as the answer says.
+    due, sent, ended: seconds of the wall clock; how late it was sent is the prober's own doing. item: the number of the
+    todo among this run's. status: 0 without an answer. title: what the todo was to be called; todo_id: as the answer
+    says, or as asked. error: empty when it went well. retry_after: seconds, as the answer says.
     """
 
     due: float
@@ -42,6 +42,7 @@ class Record:
     item: int = -1
     title: str = ""
     todo_id: int = -1
+    sent: float = 0.0
     status: int = 0
     retry_after: str = ""
     ended: float = 0.0
@@ -172,6 +173,7 @@ class Prober:
             if item and method != "GET":
                 # Nobody knows, until a good answer tells.
                 item.title = ""
+            record.sent = time.time()
             try:
                 answer = await self._site.ask(method, path, body, kept=kept)
                 record.status, record.retry_after = answer.status, answer.retry_after

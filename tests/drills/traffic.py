@@ -108,6 +108,8 @@ class Figures:
     p50: float
     p95: float
     slowest: float
+    # How late the prober itself was, at most in 95 of 100 requests.
+    late: float
     # From when the first failed request was due to when the last one was, or 0.
     outage: float
 
@@ -124,6 +126,7 @@ class Figures:
             lost=lost_writes(records, rows),
             p50=cuts[49],
             p95=cuts[94],
+            late=quantiles([record.sent - record.due for record in records], n=20, method="inclusive")[-1],
             slowest=max(record.ended - record.due for record in records),
             outage=failed[-1].due - failed[0].due if failed else 0.0,
         )
