@@ -291,11 +291,13 @@ def _prober(manifests: Iterable[Manifest]) -> list[Manifest]:
             "containers": [
                 {
                     "name": "prober",
-                    "image": container["image"],
+                    # Always the same, for it sends requests while others are rolled out.
+                    "image": Deployment.image(TAGS[0]),
                     "command": ["sleep", "infinity"],
                     "volumeMounts": [{"name": "prober", "mountPath": "/prober", "readOnly": True}],
                     "securityContext": container["securityContext"],
-                    "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
+                    # Two cores are nearly spoken for, with `make up` beside this.
+                    "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
                 }
             ],
             "volumes": [{"name": "prober", "configMap": {"name": "prober"}}],
