@@ -151,7 +151,10 @@ class BodyLimit:
 
 
 class Shedding:
-    """Answers 503 at once while as many requests are worked on as can be: one that waits its turn serves nobody."""
+    """Answers 503 at once while as many requests are worked on as can be: one that waits its turn serves nobody.
+
+    A request whose answer has begun does not count: it may be a stream.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         """Stand in front of an application."""
@@ -166,8 +169,16 @@ class Shedding:
         if self._in_progress >= IN_PROGRESS:
             await unavailable("Too many requests are being worked on; try again in a moment.")(scope, receive, send)
             return
+        waiting = True
         self._in_progress += 1
+
+        async def noticed_send(message: Message) -> None:
+            nonlocal waiting
+            self._in_progress -= waiting
+            waiting = False
+            await send(message)
+
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, noticed_send)
         finally:
-            self._in_progress -= 1
+            self._in_progress -= waiting

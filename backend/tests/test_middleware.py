@@ -7,10 +7,10 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 from fastapi.testclient import TestClient
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
 from app import middleware
-from app.middleware import BODY_LIMIT, DISCARD_LIMIT, BodyLimit
+from app.middleware import BODY_LIMIT, DISCARD_LIMIT, BodyLimit, Shedding
 
 
 def body_of(size: int) -> bytes:
@@ -94,6 +94,33 @@ def test_more_requests_than_can_be_worked_on_are_answered_at_once(
     assert probes == [200, 200]
     assert [request.result().status_code for request in requests] == [200, 200]
     assert own_client.get("/todos/").status_code == 200
+
+
+def test_streams_take_nobodys_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app.middleware.IN_PROGRESS", 1)
+    statuses: list[int] = []
+
+    async def stream(_scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        # Its end is the client's.
+        await receive()
+
+    async def two_clients() -> None:
+        left, sent = asyncio.Event(), asyncio.Queue[Message]()
+
+        async def receive() -> Message:
+            await left.wait()
+            return {"type": "http.disconnect"}
+
+        shedding, scope = Shedding(stream), {"type": "http", "path": "/events", "headers": []}
+        async with asyncio.TaskGroup() as clients:
+            for _ in range(2):
+                clients.create_task(shedding(scope, receive, sent.put))
+                statuses.append((await sent.get())["status"])
+            left.set()
+
+    asyncio.run(two_clients())
+    assert statuses == [200, 200]
 
 
 def test_prefix_removed_by_the_proxy_is_known(serve: Callable[..., TestClient], empty_table: str) -> None:
