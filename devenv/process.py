@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -165,25 +166,42 @@ def _started(
     environment = {**os.environ, **(env or {})}
     words = [shutil.which(words[0], path=environment["PATH"]) or words[0], *words[1:]]
     # A group of its own lets an interruption end the command with everything that it started.
+    interruptions: list[int] = []
     try:
-        process = subprocess.Popen(
-            words,
-            env=environment,
-            cwd=cwd,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
-        )
+        with _interruptions_kept(interruptions):
+            process = subprocess.Popen(
+                words,
+                env=environment,
+                cwd=cwd,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
+                start_new_session=True,
+            )
     except FileNotFoundError:
         raise Failure(words[0], "is not installed", "make doctor") from None
     try:
+        if interruptions:
+            raise KeyboardInterrupt
         yield process
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
         process.wait()
         raise
+
+
+@contextlib.contextmanager
+def _interruptions_kept(seen: list[int]) -> Iterator[None]:
+    """Keep Ctrl-C for later: in the middle of a start nobody would know of the process that has been started."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _title(words: list[str]) -> str:

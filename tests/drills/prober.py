@@ -86,7 +86,7 @@ class Site:
 
     host: str
     port: int
-    _kept: list[Connection] = field(default_factory=list)
+    kept: list[Connection] = field(default_factory=list)
 
     async def ask(self, method: str, path: str, body: bytes | None, *, kept: bool) -> Answer:
         """Send one request and return its answer. Raises OSError, EOFError, ValueError and TimeoutError."""
@@ -98,20 +98,20 @@ class Site:
                 connection.writer.close()
                 raise
         if kept and not connection.is_closed:
-            self._kept.append(connection)
+            self.kept.append(connection)
         else:
             connection.writer.close()
         return answer
 
     def close(self) -> None:
         """Close what is kept."""
-        while self._kept:
-            self._kept.pop().writer.close()
+        while self.kept:
+            self.kept.pop().writer.close()
 
     def _kept_connection(self) -> Connection | None:
-        while self._kept:
+        while self.kept:
             # The one used last, as urllib3 does.
-            connection = self._kept.pop()
+            connection = self.kept.pop()
             if not connection.is_closed:
                 return connection
             connection.writer.close()

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tests.e2e.kubectl import CONTEXT, fail
 
@@ -19,11 +20,12 @@ RATE = "80/s"  # nginx lets 100 writes a second through
 
 
 def main(namespace: str) -> None:
-    with front_door(namespace) as address:
+    # It keeps what it has found in the folder where it runs.
+    with front_door(namespace) as address, TemporaryDirectory() as folder:
         run: list[str | Path] = [SCHEMATHESIS, "run", f"{address}/api/openapi.json", "--checks", ",".join(CHECKS)]
         # The same requests every time: what fails once fails again.
         options = ["--generation-deterministic", "--max-examples", str(EXAMPLES), "--rate-limit", RATE, "--no-color"]
-        result = subprocess.run([*run, *options], capture_output=True, text=True, check=False)
+        result = subprocess.run([*run, *options], cwd=folder, capture_output=True, text=True, check=False)
     print(result.stdout)
     if result.returncode:
         fail("; ".join(problems(result.stdout)) or f"schemathesis: {result.stderr.strip() or result.returncode}")
