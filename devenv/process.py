@@ -182,7 +182,7 @@ def _started(
         raise Failure(words[0], "is not installed", "make doctor") from None
     try:
         if interruptions:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
         yield process
     except BaseException:
         with contextlib.suppress(ProcessLookupError):

@@ -82,6 +82,7 @@ def _build(log: Log) -> None:
             log,
             env={"TMPDIR": folder},
         )
+        images.build(TAG, context, log, {**_ARGUMENTS, "NODE": TAG}, target="node")
 
 
 def _fill(context: Path, log: Log) -> None:
