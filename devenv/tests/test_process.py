@@ -57,6 +57,21 @@ run(["sh", "-c", "sleep 300 & echo $! > {started}; wait"], Log(pathlib.Path("{tm
     await_true(lambda: not running(int(started.read_text())))
 
 
+def test_an_interruption_in_the_moment_of_a_start_leaves_nothing(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = subprocess.Popen
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start_and_interrupt(words: list[str], **options: object) -> subprocess.Popen[bytes]:
+        started.append(start(words, **options))  # type: ignore[call-overload]
+        signal.raise_signal(signal.SIGINT)
+        return started[0]
+
+    monkeypatch.setattr(subprocess, "Popen", start_and_interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(["sleep", "300"], log)
+    assert [process.returncode for process in started] == [-signal.SIGTERM]
+
+
 def test_an_interactive_program_gets_the_exit_code_and_a_pidfile(tmp_path: Path) -> None:
     pidfile = tmp_path / "pid"
     script = f'until [ "$(cat {pidfile})" = $$ ]; do sleep 0.01; done; exit 7'
