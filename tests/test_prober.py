@@ -101,7 +101,7 @@ def serving(fault: str = "") -> Iterator[Application]:
 
 def probe(server: Application, *options: str) -> list[Record]:
     url = f"http://127.0.0.1:{server.server_address[1]}"
-    with Traffic([sys.executable, PROBER, "--url", url, "--name", "run", "--rate", "400", *options]) as traffic:
+    with Traffic([sys.executable, PROBER, "--url", url], ["--rate", "400", *options]) as traffic:
         traffic.wait_for(REQUESTS)
     return traffic.records()
 

@@ -43,7 +43,8 @@ class Postgres:
         spec = find_spec(WHEEL)
         if spec is None or not spec.submodule_search_locations:
             raise DatabaseError(f"the package {WHEEL} is missing; install requirements-dev.txt")
-        self._programs = Path(spec.submodule_search_locations[0]) / f"pginstall{VERSION}" / "bin"
+        # psql, pg_dump and the others of this server's version.
+        self.programs = Path(spec.submodule_search_locations[0]) / f"pginstall{VERSION}" / "bin"
 
     @property
     def port(self) -> int:
@@ -166,7 +167,7 @@ class Postgres:
     ) -> subprocess.CompletedProcess[str]:
         """Run one of PostgreSQL's programs on the data, as somebody other than root."""
         prefix = AS_NOBODY if os.geteuid() == 0 else ()
-        command = [*prefix, str(self._programs / program), *arguments, "--pgdata", str(cluster or self._cluster)]
+        command = [*prefix, str(self.programs / program), *arguments, "--pgdata", str(cluster or self._cluster)]
         try:
             # Its own session keeps Ctrl-C at the terminal from reaching a half-done initdb.
             done = subprocess.run(command, check=False, capture_output=True, text=True, start_new_session=True)

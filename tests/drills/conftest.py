@@ -1,7 +1,6 @@
 """The application that drills are done to: as `make ci` has it, and as `make up` runs it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -39,12 +38,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
 
 @pytest.fixture
 def deployed(request: pytest.FixtureRequest) -> Deployment:
-    """Return the one that the test's parameter names."""
-    found: Deployment = request.getfixturevalue(request.param)
+    """Return the one that the test's parameter names, or else the production images."""
+    found: Deployment = request.getfixturevalue(getattr(request, "param", "ci"))
     found.await_rollout()
     return found
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    return copy_checkout(tmp_path / "checkout")

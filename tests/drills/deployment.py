@@ -14,8 +14,9 @@ from uuid import uuid4
 import yaml
 
 from devenv import credentials, paths
-from tests.drills.traffic import PROBER, Row, Traffic
+from tests.drills.traffic import PROBER, Figures, Row, Traffic
 from tests.e2e.kubectl import CONTEXT, kubectl
+from tests.live_update.application import psql
 from tests.manifests.manifests import COMPONENT, Manifest, pods, render
 
 NAMESPACE = "todo-drill"
@@ -114,8 +115,7 @@ class Deployment:
 
     def psql(self, statement: str) -> str:
         """Run the statement as the database's superuser; return what it prints."""
-        psql = ["psql", "--username=postgres", "--dbname=todo", "--no-psqlrc", "--tuples-only", "--no-align", "--quiet"]
-        return self.kubectl("exec", "postgres-0", "--", *psql, f"--command={statement}")
+        return psql(statement, self.namespace)
 
     def kill(self, pod: str) -> None:
         """Kill the pod's only container with SIGKILL, as the node itself does when memory runs out."""
@@ -162,24 +162,24 @@ class Deployment:
         finally:
             other.kubectl("delete", "pod", "stranger", "--grace-period=1")
 
-    def rows(self, name: str) -> list[Row]:
-        """Return the todos whose title begins with the name of a run."""
-        printed = self.psql(f"SELECT id, title FROM todo WHERE title LIKE '{name}-%'")  # noqa: S608 - a word of ours
-        return [Row(int(number), title) for number, title in (line.split("|") for line in printed.splitlines())]
+    def traffic(self, *options: str) -> Traffic:
+        """Return requests from a pod of the cluster, through the front door. options: the prober's."""
+        kubectl = ["kubectl", "--context", CONTEXT, "--namespace", self.namespace, "exec", "--stdin", "prober", "--"]
+        return Traffic([*kubectl, "python", "/prober/prober.py", "--url", "http://frontend:8080"], options)
 
-    def traffic(self, name: str, *options: str) -> Traffic:
-        """Return requests from a pod of the cluster, through the front door."""
-        command = ["python", "/prober/prober.py", "--url", "http://frontend:8080", "--name", name, *options]
-        kubectl = ["kubectl", "--context", CONTEXT, "--namespace", self.namespace]
-        return Traffic([*kubectl, "exec", "--stdin", "prober", "--", *command])
+    def figures(self, traffic: Traffic) -> Figures:
+        """Sum up traffic that has ended, and what the database holds of it."""
+        statement = f"SELECT id, title FROM todo WHERE title LIKE '{traffic.name}-%'"  # noqa: S608 - a word of ours
+        fields = (line.split("|") for line in self.psql(statement).splitlines())
+        return Figures.of(traffic.records(), [Row(int(number), title) for number, title in fields])
 
 
 class DevelopmentDeployment(Deployment):
     """The application as `make up` runs it, where requests come from this machine as a browser's do."""
 
-    def traffic(self, name: str, *options: str) -> Traffic:
-        """Return requests from this machine, by way of the page's address."""
-        return Traffic([sys.executable, PROBER, "--url", "http://localhost:8080", "--name", name, *options])
+    def traffic(self, *options: str) -> Traffic:
+        """Return requests from this machine, by way of the page's address. options: the prober's."""
+        return Traffic([sys.executable, PROBER, "--url", "http://localhost:8080"], options)
 
 
 def deploy() -> Deployment:

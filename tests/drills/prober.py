@@ -23,6 +23,7 @@ PATIENCE = 15.0  # seconds after which a request counts as not answered
 # A bound for what a fault of ours could send.
 MAXIMUM_RATE, MAXIMUM_SECONDS = 2_000.0, 900.0
 TURNS = 16  # requests of the different kinds; all over kept connections, then all over new ones
+LIST = "/api/todos/?limit=10"
 BODY_SHOWN = 200  # characters of an unexpected answer
 
 
@@ -140,12 +141,11 @@ class Site:
 class Prober:
     """One run: what is asked next, and what is known of the todos that it has made."""
 
-    def __init__(self, site: Site, name: str, *, writes: bool, path: str) -> None:
-        """Prepare. name: begins each title, so that the run's rows are found again. path: what reads ask besides."""
+    def __init__(self, site: Site, name: str, *, writes: bool) -> None:
+        """Prepare. name: begins each title, so that the run's rows are found again."""
         self._site = site
         self._name = name
         self._writes = writes
-        self._path = path
         self._free: list[Item] = []
         self._numbers = count()
         self._choices = random.Random(name)  # noqa: S311 - no secret
@@ -200,7 +200,7 @@ class Prober:
         elif turn % 2 and (item := self._take()):
             yield "GET", f"/api/todos/{item.todo_id}", item, ""
         else:
-            yield "GET", "/style.css" if turn == 4 else self._path, None, ""
+            yield "GET", "/style.css" if turn == 4 else LIST, None, ""
             return
         # What a failed write has left is for the comparison at the end to find out.
         if item.title:
@@ -231,7 +231,6 @@ async def main() -> None:
     parser.add_argument("--rate", type=float, default=50, help="requests a second, %(default)g by default")
     parser.add_argument("--seconds", type=float, default=MAXIMUM_SECONDS, help="at most %(default)g, the default")
     parser.add_argument("--read-only", action="store_true")
-    parser.add_argument("--path", default="/api/todos/?limit=10", help="what half of the reads ask")
     arguments = parser.parse_args()
     if not 0 < arguments.rate <= MAXIMUM_RATE or not 0 < arguments.seconds <= MAXIMUM_SECONDS:
         parser.error(f"--rate is at most {MAXIMUM_RATE:g}, --seconds at most {MAXIMUM_SECONDS:g}")
@@ -239,7 +238,7 @@ async def main() -> None:
     site = Site(address.hostname or "", address.port or 80)
     stopped = asyncio.Event()
     waiting = asyncio.create_task(_stop_with_input(stopped))
-    prober = Prober(site, arguments.name, writes=not arguments.read_only, path=arguments.path)
+    prober = Prober(site, arguments.name, writes=not arguments.read_only)
     await prober.run(arguments.rate, arguments.seconds, stopped)
     waiting.cancel()
 

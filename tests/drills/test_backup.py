@@ -1,7 +1,6 @@
 """The database's StatefulSet is deleted, then its volume is lost: the data are there again, every row as it was."""
 
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -16,11 +15,10 @@ CLAIM = "persistentvolumeclaim/data-postgres-0"
 
 
 @pytest.fixture
-def deployed(ci: Deployment) -> Deployment:
-    ci.await_rollout()
-    with ci.traffic(f"drill-{uuid4().hex}", "--rate", "50") as traffic:
+def deployed(deployed: Deployment) -> Deployment:
+    with deployed.traffic("--rate", "50") as traffic:
         traffic.wait_for(200)
-    return ci
+    return deployed
 
 
 def delete_statefulset(deployed: Deployment) -> None:
@@ -39,7 +37,7 @@ def test_data_outlive_the_statefulset(deployed: Deployment) -> None:
 def test_lost_volume_is_restored(deployed: Deployment, tmp_path: Path) -> None:
     before = deployed.psql(CONTENT)
     dump = backup.backup(deployed.namespace, tmp_path)
-    with deployed.traffic(f"drill-{uuid4().hex}") as traffic:
+    with deployed.traffic() as traffic:
         traffic.wait_for(50)
     delete_statefulset(deployed)
     deployed.kubectl("delete", CLAIM)
@@ -49,7 +47,7 @@ def test_lost_volume_is_restored(deployed: Deployment, tmp_path: Path) -> None:
     backup.restore(dump, deployed.namespace)
     assert deployed.psql(CONTENT) == before
     # And it can be gone on with: rights and sequences are there as well.
-    with deployed.traffic(f"drill-{uuid4().hex}") as traffic:
+    with deployed.traffic() as traffic:
         traffic.wait_for(100)
     assert [record.error for record in traffic.records() if record.error] == []
 

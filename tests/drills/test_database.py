@@ -4,12 +4,11 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from uuid import uuid4
 
 import pytest
 
 from tests.drills.deployment import Deployment
-from tests.drills.traffic import Figures, Traffic, outages
+from tests.drills.traffic import Traffic, outages
 from tests.drills.verdict import give
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -77,9 +76,8 @@ DRILLS = (
 def test_lost_database_is_told_and_nothing_is_lost(
     deployed: Deployment, drill: Drill, request: pytest.FixtureRequest
 ) -> None:
-    name = f"drill-{uuid4().hex}"
     restarts = deployed.restarts("backend")
-    with deployed.traffic(name, "--rate", str(RATE)) as traffic:
+    with deployed.traffic("--rate", str(RATE)) as traffic:
         traffic.wait_for(UNDISTURBED)
         drill.fault(deployed)
         done = time.time()
@@ -87,7 +85,7 @@ def test_lost_database_is_told_and_nothing_is_lost(
         deployed.await_rollout("statefulset/postgres")
         traffic.wait_for(UNDISTURBED)
     records = traffic.records()
-    figures = Figures.of(records, deployed.rows(name))
+    figures = deployed.figures(traffic)
     found = outages(records)
     give(request.node.callspec.id, drill.title, f"{RATE} a second", figures, found[-1][1] - done if found else 0.0)
     assert figures.lost == [], figures

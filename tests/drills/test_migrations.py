@@ -1,12 +1,10 @@
 """A deployment with a migration: old code serves on with the new schema, and goes on if the migration fails."""
 
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from tests.drills.deployment import TAGS, Deployment, apply, build
-from tests.drills.traffic import Figures
 from tests.drills.verdict import give
 from tests.live_update.checkout import Edits, copy_checkout
 
@@ -38,19 +36,13 @@ def built(tag: str, statement: str, folder: Path) -> str:
     return tag
 
 
-@pytest.fixture
-def deployed(ci: Deployment) -> Deployment:
-    ci.await_rollout()
-    return ci
-
-
 def test_migration_that_fails_stops_the_rollout_and_nothing_else(
     deployed: Deployment, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     tag = built(f"{TAGS[0]}-bad", "ALTER TABLE no_such_table ADD COLUMN drill integer", tmp_path)
-    before, name = set(deployed.pods("backend")), f"drill-{uuid4().hex}"
+    before = set(deployed.pods("backend"))
     try:
-        with deployed.traffic(name, "--rate", str(RATE)) as traffic:
+        with deployed.traffic("--rate", str(RATE)) as traffic:
             apply(deployed, tag)
             deployed.kubectl("wait", "job/migrate", "--for=condition=Failed", "--timeout=120s", timeout=130)
             deployed.until("a new pod says why it is not ready", lambda: deployed.unready("backend"))
@@ -60,7 +52,7 @@ def test_migration_that_fails_stops_the_rollout_and_nothing_else(
     finally:
         apply(deployed)
         deployed.await_all()
-    figures = Figures.of(traffic.records(), deployed.rows(name))
+    figures = deployed.figures(traffic)
     give(request.node.name, "a migration that fails", f"{RATE} a second", figures)
     assert before < after
     assert (figures.failed, figures.lost) == (0, []), figures
@@ -70,9 +62,8 @@ def test_migration_and_rollout_cost_no_request(
     deployed: Deployment, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     tag = built(f"{TAGS[0]}-good", "ALTER TABLE todo ADD COLUMN drill integer", tmp_path)
-    name = f"drill-{uuid4().hex}"
     try:
-        with deployed.traffic(name, "--rate", str(RATE)) as traffic:
+        with deployed.traffic("--rate", str(RATE)) as traffic:
             traffic.wait_for(RATE)
             apply(deployed, tag)
             deployed.await_all()
@@ -85,7 +76,7 @@ def test_migration_and_rollout_cost_no_request(
         # For the drills that come after: the code of this checkout knows no such revision.
         deployed.psql("ALTER TABLE todo DROP COLUMN IF EXISTS drill")
         deployed.psql("UPDATE alembic_version SET version_num = '0001'")
-    figures = Figures.of(traffic.records(), deployed.rows(name))
+    figures = deployed.figures(traffic)
     give(
         request.node.name, "a migration, the code that needs it, and that code taken back", f"{RATE} a second", figures
     )

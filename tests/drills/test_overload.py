@@ -1,7 +1,6 @@
 """More requests than can be served: the rest is refused at once, nothing falls over, and it is over when they are."""
 
 import time
-from uuid import uuid4
 
 import pytest
 
@@ -30,12 +29,11 @@ def test_overload_is_shed_and_passes(deployed: Deployment, request: pytest.Fixtu
     deployed.await_rollout("deployment/backend")
     pods, restarts = readiness(deployed), deployed.restarts("backend")
     served = capacity(deployed)
-    with deployed.traffic("over", "--read-only", "--rate", str(TIMES * served), "--seconds", str(SECONDS)) as traffic:
+    with deployed.traffic("--read-only", "--rate", str(TIMES * served), "--seconds", str(SECONDS)) as traffic:
         traffic.wait_for(TIMES * served * SECONDS // 2)
     over = time.time()
     overload = traffic.records()
-    name = f"drill-{uuid4().hex}"
-    with deployed.traffic(name, "--rate", str(USUAL)) as traffic:
+    with deployed.traffic("--rate", str(USUAL)) as traffic:
         traffic.wait_for(5 * USUAL)
     late = [record.ended for record in traffic.records() if record.error]
     figures = Figures.of(overload, [])
@@ -58,7 +56,7 @@ def test_overload_is_shed_and_passes(deployed: Deployment, request: pytest.Fixtu
 
 def capacity(deployed: Deployment) -> int:
     """Return how many requests a second are served when far more are sent."""
-    with deployed.traffic("capacity", "--read-only", "--rate", str(BEYOND), "--seconds", "10") as traffic:
+    with deployed.traffic("--read-only", "--rate", str(BEYOND), "--seconds", "10") as traffic:
         traffic.wait_for(BEYOND * 5)
     served = [record for record in traffic.records() if not record.error]
     return round(len(served) / (served[-1].ended - served[0].due))

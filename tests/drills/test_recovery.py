@@ -5,12 +5,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from tests.drills.deployment import DevelopmentDeployment
-from tests.drills.traffic import Figures
 from tests.drills.verdict import give
 from tests.e2e.kubectl import kubectl
 from tests.live_update.application import NAMESPACE, Answer, create_todo, pods, request, take_todo
@@ -82,13 +80,13 @@ def test_rotated_passwords_cost_no_request(loop: Loop, request: pytest.FixtureRe
     old, before, database = app_password(loop.checkout), pods("backend"), pods("postgres")
     assert login(old) == ""
     rotate = [sys.executable, "-m", "devenv", "rotate"]
-    deployed, name = DevelopmentDeployment(NAMESPACE), f"drill-{uuid4().hex}"
-    with deployed.traffic(name, "--rate", "50") as traffic:
+    deployed = DevelopmentDeployment(NAMESPACE)
+    with deployed.traffic("--rate", "50") as traffic:
         traffic.wait_for(50)
         with loop.build("backend"):
             subprocess.run(rotate, cwd=loop.checkout, check=True, capture_output=True)
         traffic.wait_for(100)
-    figures = Figures.of(traffic.records(), deployed.rows(name))
+    figures = deployed.figures(traffic)
     give(request.node.name, "all passwords rotated", "50 a second", figures)
     new = app_password(loop.checkout)
     assert new != old

@@ -3,13 +3,11 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from uuid import uuid4
 
 import pytest
 
 from tests.drills.deployment import TAGS, Deployment
 from tests.drills.prober import Record
-from tests.drills.traffic import Figures
 from tests.drills.verdict import give
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
@@ -120,13 +118,12 @@ def was_cut_off(record: Record, deployed: Deployment) -> bool:
     indirect=["deployed"],
 )
 def test_no_request_fails(deployed: Deployment, drill: Drill, request: pytest.FixtureRequest) -> None:
-    name = f"drill-{uuid4().hex}"
-    with deployed.traffic(name, "--rate", str(RATE)) as traffic:
+    with deployed.traffic("--rate", str(RATE)) as traffic:
         traffic.wait_for(UNDISTURBED)
         while len(traffic.records()) < REQUESTS - UNDISTURBED:
             drill.fault(deployed)
         traffic.wait_for(UNDISTURBED)
-    figures = Figures.of(traffic.records(), deployed.rows(name))
+    figures = deployed.figures(traffic)
     give(request.node.callspec.id, drill.title, f"{RATE} a second", figures)
     assert figures.requests >= REQUESTS
     assert figures.lost == [], figures

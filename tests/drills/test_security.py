@@ -8,20 +8,14 @@ import pytest
 
 from tests.drills.deployment import Deployment
 from tests.e2e.kubectl import kubectl
+from tests.e2e.network_policy import connect
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 COMPONENTS = ("backend", "frontend", "postgres")
-CONNECT_SECONDS = 3
 INPUTS = 10_000
-# In the address of another namespace's pod, which no policy of this one selects.
+# A namespace without policies of its own.
 STRANGER = "default"
-
-
-@pytest.fixture
-def deployed(ci: Deployment) -> Deployment:
-    ci.await_rollout()
-    return ci
 
 
 def pod(deployed: Deployment, component: str) -> str:
@@ -83,11 +77,8 @@ def address(deployed: Deployment, name: str) -> str:
 
 
 def reaches(deployed: Deployment, source: str, target: str, port: int) -> bool:
-    """Tell whether a connection is made. By bash itself, which all images have."""
-    connect = ("timeout", str(CONNECT_SECONDS), "bash", "-c", f"exec 3<>/dev/tcp/{target}/{port}")
-    result = kubectl("--namespace", deployed.namespace, "exec", source, "--", *connect)
-    assert result.returncode == 0 or "command terminated with exit code" in result.stderr, result.stderr
-    return result.returncode == 0
+    """Tell whether a connection is made."""
+    return connect(deployed.namespace, source, target, port) == 0
 
 
 def test_denied_paths_are_closed_and_the_needed_ones_open(deployed: Deployment) -> None:

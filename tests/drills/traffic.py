@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import quantiles
 from types import TracebackType
 from typing import Self
+from uuid import uuid4
 
 from tests.drills.prober import PATIENCE, Record
 
@@ -27,14 +28,16 @@ class Row:
 
 
 class Traffic:
-    """Requests that are sent while the context lasts.
+    """Requests that are sent while the context lasts, by a name of their own.
 
-    command: starts the prober, on this machine or in a pod; its output is the records.
+    command: starts a program, on this machine or in a pod, that takes the prober's options.
     """
 
-    def __init__(self, command: Sequence[str | Path]) -> None:
+    def __init__(self, command: Sequence[str | Path], options: Sequence[str]) -> None:
         """Prepare; nothing is sent before the context is entered."""
-        self._command = command
+        # Begins the title of each todo that they make.
+        self.name = f"drill-{uuid4().hex}"
+        self._command = [*command, "--name", self.name, *options]
         self._records: list[Record] = []
         self._news = threading.Condition()
         self._process: subprocess.Popen[str] | None = None

@@ -30,8 +30,12 @@ def probe(namespace: str, component: str, address: str) -> int:
         for pod in get(namespace, "pod", "--selector", f"app.kubernetes.io/component={component}")
         if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"]["conditions"])
     ]
-    connect = f"exec 3<>/dev/tcp/{address}/{PORT}"
-    command = ["timeout", str(PROBE_SECONDS), "bash", "-c", connect]
+    return connect(namespace, name, address, PORT)
+
+
+def connect(namespace: str, name: str, address: str, port: int) -> int:
+    """The exit code of one connection attempt from inside a pod."""
+    command = ["timeout", str(PROBE_SECONDS), "bash", "-c", f"exec 3<>/dev/tcp/{address}/{port}"]
     result = kubectl("--namespace", namespace, "exec", name, "--", *command, timeout=30)
     if result.returncode and "command terminated with exit code" not in result.stderr:
         # The probe itself did not run, which must not pass for a closed path.

@@ -137,10 +137,10 @@ def is_rolled_out() -> bool:
     return leaving.returncode == 0 and not leaving.stdout
 
 
-def psql(statement: str) -> str:
+def psql(statement: str, namespace: str = NAMESPACE) -> str:
     """Run the statement as the database's superuser; return what it prints."""
     command = ["psql", "--username=postgres", "--dbname=todo", "--no-psqlrc", "--tuples-only", "--no-align", "--quiet"]
-    result = kubectl("--namespace", NAMESPACE, "exec", "postgres-0", "--", *command, f"--command={statement}")
+    result = kubectl("--namespace", namespace, "exec", "postgres-0", "--", *command, f"--command={statement}")
     if result.returncode:
         raise ConnectionError(result.stderr)
     return result.stdout.strip()

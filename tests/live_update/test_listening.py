@@ -30,7 +30,6 @@ class Listener:
     command: bytes
 
 
-@pytest.mark.usefixtures("loop")
 def test_nothing_of_it_listens_on_an_address_that_others_reach(loop: Loop) -> None:
     loop.until("the loop has settled", loop.is_settled)
     found = [listener for listener in listeners() if listener.port in PORTS or PROGRAMS.search(listener.command)]

@@ -3,12 +3,11 @@
 import os
 import subprocess
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from dev.database import VERSION, WHEEL, Postgres
+from dev.database import Postgres
 from tests.postgres import new_server
 
 SCRIPT = Path(__file__).parents[2] / "k8s" / "components" / "backup" / "backup.sh"
@@ -20,18 +19,11 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
         yield postgres
 
 
-def programs() -> Path:
-    spec = find_spec(WHEEL)
-    assert spec is not None
-    assert spec.origin is not None
-    return Path(spec.origin).parent / f"pginstall{VERSION}" / "bin"
-
-
 class Backups:
     """A folder of dumps, and the clock by which they are named."""
 
     def __init__(self, postgres: Postgres, folder: Path) -> None:
-        self._postgres = postgres
+        self.postgres = postgres
         self.folder = folder / "backups"
         self.folder.mkdir()
         self.password = folder / "password"
@@ -45,9 +37,9 @@ class Backups:
         clock.write_text(f"#!/bin/sh\necho {time}\n")
         clock.chmod(0o755)
         environment = {
-            "PATH": os.pathsep.join((str(self._programs), str(programs()), os.environ["PATH"])),
+            "PATH": os.pathsep.join((str(self._programs), str(self.postgres.programs), os.environ["PATH"])),
             "PGHOST": "127.0.0.1",
-            "PGPORT": str(self._postgres.port),
+            "PGPORT": str(self.postgres.port),
             "PGUSER": "postgres",
             "PGDATABASE": "postgres",
             "PASSWORD_FILE": str(self.password),
@@ -78,7 +70,9 @@ def test_newest_are_kept_with_their_checksums(backups: Backups) -> None:
 def test_dump_holds_the_data(backups: Backups) -> None:
     assert backups.run().returncode == 0
     (dump,) = backups.folder.glob("*.dump")
-    listed = subprocess.run([programs() / "pg_restore", "--list", dump], capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        [backups.postgres.programs / "pg_restore", "--list", dump], capture_output=True, text=True, check=True
+    )
     assert "dbname: postgres" in listed.stdout
 
 

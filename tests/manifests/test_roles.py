@@ -4,14 +4,13 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
-from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg2
 import pytest
 from psycopg2.errors import InsufficientPrivilege
 
-from dev.database import VERSION, WHEEL, Postgres
+from dev.database import Postgres
 from tests.postgres import new_server
 
 SCRIPT = Path(__file__).parents[2] / "k8s" / "base" / "postgres" / "roles.sh"
@@ -32,12 +31,8 @@ class Server:
         """Run it on these passwords; with programs of a test's own, in path, it changes nothing."""
         for name, password in passwords.items():
             (self.folder / f"{name}_password").write_text(password)
-        spec = find_spec(WHEEL)
-        assert spec is not None
-        assert spec.origin is not None
-        programs = Path(spec.origin).parent / f"pginstall{VERSION}" / "bin"
         environment = {
-            "PATH": os.pathsep.join(filter(None, (path, str(programs), os.environ["PATH"]))),
+            "PATH": os.pathsep.join(filter(None, (path, str(self._postgres.programs), os.environ["PATH"]))),
             "PGHOST": "127.0.0.1",
             "PGPORT": str(self._postgres.port),
             "PGPASSWORD": self._password,
