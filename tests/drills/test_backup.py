@@ -50,6 +50,8 @@ def test_lost_volume_is_restored(deployed: Deployment, tmp_path: Path) -> None:
     with deployed.traffic() as traffic:
         traffic.wait_for(100)
     assert [record.error for record in traffic.records() if record.error] == []
+    with pytest.raises(ConnectionError, match="permission denied for table alembic_version"):
+        deployed.psql_as_backend("DELETE FROM alembic_version")
 
 
 def test_spoiled_dump_changes_nothing(deployed: Deployment, tmp_path: Path) -> None:
