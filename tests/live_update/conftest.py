@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.live_update import migration
 from tests.live_update.checkout import Edits, copy_checkout
 from tests.live_update.loop import BUILD, Loop
 
 
 @pytest.fixture(scope="session")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
+    migration.forget_interrupted_run()
     loop = Loop(copy_checkout(tmp_path_factory.mktemp("live-update") / "checkout"))
     with loop.running():
         yield loop

@@ -2,27 +2,12 @@
 
 import pytest
 
-from tests.live_update import application
+from tests.live_update import application, migration
 from tests.live_update.application import REPLICAS, answers, pods
 from tests.live_update.checkout import Edits
-from tests.live_update.loop import Loop
+from tests.live_update.loop import BUILD, Loop
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
-
-MIGRATION = '''"""Describe the table todo."""
-
-from alembic import op
-
-revision = "live_update"
-down_revision = "0001"
-
-
-def upgrade() -> None:
-    """Give the table a comment."""
-    op.execute("COMMENT ON TABLE todo IS 'live update'")
-'''
-VERSION = "SELECT version_num FROM alembic_version"
-TAKE_BACK = "COMMENT ON TABLE todo IS NULL; UPDATE alembic_version SET version_num = '0001'"
 
 
 def images(component: str) -> set[tuple[str, ...]]:
@@ -40,6 +25,16 @@ def test_changed_requirements_and_server_configuration_build_images_anew(loop: L
         edits.restore()
     assert not images("backend") - before
     assert answers("frontend", "healthz") == ["ok\n"] * REPLICAS
+
+
+def test_server_configuration_that_is_saved_while_the_image_before_it_starts_is_built_as_well(
+    loop: Loop, edits: Edits
+) -> None:
+    before = images("frontend")
+    edits.replace("frontend/nginx.conf", r'return 200 "ok\n"', r'return 200 "first\n"')
+    loop.until("a pod of the new image is there", lambda: images("frontend") - before - {()}, BUILD)
+    edits.replace("frontend/nginx.conf", r'return 200 "first\n"', r'return 200 "second\n"')
+    loop.until("all serve it", lambda: answers("frontend", "healthz") == ["second\n"] * REPLICAS, BUILD)
 
 
 def test_files_that_are_in_no_image_build_nothing(loop: Loop, edits: Edits) -> None:
@@ -67,11 +62,11 @@ def test_new_migration_is_applied_while_the_replicas_stay_ready(loop: Loop, edit
     before = ready()
     try:
         with loop.build("migrate"):
-            edits.write("backend/migrations/versions/live_update.py", MIGRATION)
+            edits.write(migration.FILE, migration.TEXT)
         # Between the Job of before and the new one, Tilt takes the end of that for the end of this.
-        loop.until("the migration has run", lambda: application.psql(VERSION) == "live_update")
+        loop.until("the migration has run", lambda: migration.revision() == migration.REVISION)
         assert ready() == before
     finally:
-        application.psql(TAKE_BACK)
+        migration.take_back()
     with loop.build("migrate"):
         edits.restore()
