@@ -27,6 +27,8 @@ COPY --from=requirements /opt/venv /opt/venv
 COPY backend/alembic.ini ./
 COPY backend/migrations migrations
 COPY backend/app app
+# A checkout's modes may let nobody but its owner read (umask 077).
+RUN chmod --recursive u=rwX,go=rX /app
 
 FROM application AS runtime
 # Files in an image do not change: Python need not compare their times.
@@ -45,6 +47,7 @@ CMD ["python", "-m", "app.migrate"]
 # Development only, and none of the application: standard library alone.
 FROM base AS browser-reload
 COPY frontend/browser_reload/*.py browser_reload/
+RUN chmod --recursive u=rwX,go=rX /app
 USER 10001:10001
 EXPOSE 8000
 CMD ["python3.12", "-m", "browser_reload", "--listen", "0.0.0.0:8000", \
@@ -59,7 +62,8 @@ RUN chown --recursive 10001:10001 /app
 ENV PYTHONDONTWRITEBYTECODE=1
 # What loads its modules before it forks compiles them here, once.
 COPY warmfork/src/warmfork /opt/venv/lib/python3.12/site-packages/warmfork
-RUN python -m compileall -q /opt/venv/lib/python3.12/site-packages/warmfork
+RUN chmod --recursive u=rwX,go=rX /opt/venv/lib/python3.12/site-packages/warmfork \
+    && python -m compileall -q /opt/venv/lib/python3.12/site-packages/warmfork
 USER 10001:10001
 EXPOSE 8000 9000
 # Process 1 holds both ports and the libraries, and forks a process that serves for each change of the code.

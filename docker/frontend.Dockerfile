@@ -8,6 +8,8 @@ RUN apt-get update \
 RUN groupadd --gid 10001 todo \
     && useradd --uid 10001 --gid todo --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin todo
 COPY frontend/nginx.conf /etc/nginx/nginx.conf
+# A checkout's modes may let nobody but its owner read (umask 077).
+RUN chmod a+r /etc/nginx/nginx.conf
 EXPOSE 8080
 # SIGQUIT finishes the requests in flight; SIGTERM would cut them off.
 STOPSIGNAL SIGQUIT
@@ -16,6 +18,7 @@ CMD ["nginx", "-e", "stderr", "-g", "daemon off;"]
 
 FROM nginx AS runtime
 COPY frontend/*.html frontend/*.js frontend/*.css frontend/*.svg /usr/share/nginx/html/
+RUN chmod a+r /usr/share/nginx/html/*
 USER 10001:10001
 
 FROM nginx AS dev
@@ -23,5 +26,6 @@ COPY frontend/browser_reload/nginx.conf /etc/nginx/server.d/browser-reload.conf
 # Tilt replaces files as the runtime user: it must own the folder as well as the files.
 COPY --chown=10001:10001 frontend/*.html frontend/*.js frontend/*.css frontend/*.svg /usr/share/nginx/html/
 COPY --chown=10001:10001 frontend/browser_reload/client.js /usr/share/nginx/html/browser_reload/
-RUN chown 10001:10001 /usr/share/nginx/html /usr/share/nginx/html/browser_reload
+RUN chown 10001:10001 /usr/share/nginx/html /usr/share/nginx/html/browser_reload \
+    && chmod a+r /etc/nginx/server.d/*
 USER 10001:10001

@@ -8,7 +8,10 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 def copy_checkout(target: Path) -> Path:
-    """Copy every file that git tracks or would track, as it is now; return target."""
+    """Copy every file that git tracks or would track, as it is now; return target.
+
+    Nobody but the owner may read it, as in a clone that is made under umask 077.
+    """
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     names = subprocess.run(listing, cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout.split("\0")
     for name in filter(None, names):
@@ -17,6 +20,8 @@ def copy_checkout(target: Path) -> Path:
             continue
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(CHECKOUT / name, target / name)
+    for path in [target, *target.rglob("*")]:
+        path.chmod(path.stat().st_mode & 0o700)
     # The Python environment depends on the requirements alone, and takes a minute to make.
     (target / ".venv").symlink_to(CHECKOUT / ".venv")
     return target
