@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from psycopg2.extensions import TransactionRollbackError
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -58,6 +59,10 @@ def _detail(cause: BaseException | None) -> str:
         return "All connections to the database are in use"
     if isinstance(cause, psycopg2.errors.QueryCanceled | psycopg2.errors.LockNotAvailable):
         return "The database took too long"
+    if isinstance(cause, psycopg2.errors.DiskFull):
+        return "The database's disk is full"
+    if isinstance(cause, TransactionRollbackError):
+        return "Another request has changed the same"
     # Where a connection is refused, psycopg2 gives no code.
     if re.search("too many (clients|connections)|connection slots", str(cause)):
         return "The database has no connection left"

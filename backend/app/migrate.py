@@ -7,6 +7,8 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script.revision import ResolutionError
+from alembic.util import CommandError
 from psycopg2.errors import LockNotAvailable
 from sqlalchemy import URL, Connection, create_engine
 from sqlalchemy.exc import OperationalError
@@ -70,6 +72,13 @@ def _upgrade(connection: Connection, remaining: float) -> bool:
     """Tell whether the migrations have run; not when a table is in use and there is time left to try again."""
     try:
         command.upgrade(Config(CONFIGURATION, attributes={"connection": connection}), "head")
+    except CommandError as error:
+        if not isinstance(error.__cause__, ResolutionError):
+            raise MigrationError(f"the migrations cannot be followed: {error}") from error
+        raise MigrationError(
+            f"the database is at revision {error.__cause__.argument}, which is not among these migrations: other code "
+            "has migrated it. Go back to that code, or restore a backup from before it"
+        ) from error
     except Exception as error:
         if isinstance(getattr(error, "orig", None), LockNotAvailable) and remaining > TABLE_PAUSE:
             logger.info("a table is in use, %.0f s left: %s", remaining, _reason(error))

@@ -264,6 +264,28 @@ def test_failing_migration_is_undone_and_named(
     assert tables(empty_database) == {"alembic_version", "todo"}
 
 
+def test_database_that_newer_code_has_migrated_is_left_as_it_is(tmp_path: Path, empty_database: str) -> None:
+    # A branch that was left, or a release that was taken back.
+    add_migration(tmp_path, "newer", "op.execute('CREATE TABLE newer (id integer)')")
+    url = make_url(empty_database).set(drivername=DRIVER)
+    command.upgrade(Config(tmp_path / "alembic.ini", attributes={"url": url}), "head")
+    with pytest.raises(MigrationError, match="at revision newer, which is not among these migrations"):
+        migrate(url)
+    assert tables(empty_database) == {"alembic_version", "todo", "newer"}
+
+
+def test_migrations_that_do_not_follow_each_other_are_named(
+    tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_migration(tmp_path, "one", "pass")
+    (tmp_path / "migrations/versions/two.py").write_text(
+        f'revision = "two"\ndown_revision = "{HEAD}"\n\n\ndef upgrade():\n    pass\n'
+    )
+    monkeypatch.setattr("app.migrate.CONFIGURATION", tmp_path / "alembic.ini")
+    with pytest.raises(MigrationError, match="cannot be followed: Multiple head revisions"):
+        migrate(make_url(empty_database).set(drivername=DRIVER))
+
+
 def test_lock_is_free_again_after_a_failure(
     tmp_path: Path, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -200,6 +200,26 @@ def test_statement_that_takes_too_long_is_told_from_a_lost_database(own_client: 
     assert own_client.get("/todos/").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("code", "detail"),
+    (
+        ("disk_full", "The database's disk is full"),
+        ("deadlock_detected", "Another request has changed the same"),
+        ("serialization_failure", "Another request has changed the same"),
+    ),
+)
+def test_what_the_database_cannot_do_now_is_told_from_a_lost_database(
+    own_client: TestClient, code: str, detail: str
+) -> None:
+    def refused(session: DatabaseSession) -> None:
+        session.execute(text(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{code}'; END $$"))
+
+    own_client.app.get("/refused")(refused)  # type: ignore[attr-defined]
+    answer = own_client.get("/refused")
+    assert (answer.status_code, answer.json()["detail"]) == (503, f"{detail}; try again in a moment.")
+    assert own_client.get("/todos/").status_code == 200
+
+
 def test_exhausted_connections_are_told_from_a_lost_database(
     serve: Callable[..., TestClient], postgres: Postgres, database_url: str
 ) -> None:
