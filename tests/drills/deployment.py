@@ -79,6 +79,12 @@ class Deployment:
         statuses = {pod["metadata"]["name"]: pod["status"].get("containerStatuses", []) for pod in pods}
         return {name: sum(status["restartCount"] for status in found) for name, found in statuses.items()}
 
+    def ends(self, component: str) -> list[str]:
+        """Return why the containers of the component's pods have ended, where they were started again."""
+        pods = self.get("pods", "--selector", f"{COMPONENT}={component}")
+        states = [status["lastState"] for pod in pods for status in pod["status"].get("containerStatuses", [])]
+        return [state["terminated"]["reason"] for state in states if "terminated" in state]
+
     def memory_peak(self, pod: str) -> int:
         """Return the most memory that the pod's container has used, in bytes."""
         # The second is where hosts have cgroups of version 1.
@@ -126,6 +132,25 @@ class Deployment:
         template = "{{.status.finishedAt}}"
         ended = _docker("exec", NODE, "crictl", "inspect", "--output", "go-template", "--template", template, container)
         self.deaths.append((began, datetime.fromisoformat(ended).timestamp()))
+
+    @contextmanager
+    def small_disk(self, size: str) -> Iterator[None]:
+        """Give PostgreSQL an empty disk of that size, in memory, as long as the context lasts."""
+        claim = self.kubectl("get", "pvc", "data-postgres-0", "--output", "jsonpath={.spec.volumeName}")
+        folder = self.kubectl("get", "pv", claim, "--output", "jsonpath={.spec.hostPath.path}{.spec.local.path}")
+        self._exchange_disk("mount", "-t", "tmpfs", "-o", f"size={size},mode=0777", "tmpfs", folder)
+        try:
+            yield
+        finally:
+            self._exchange_disk("umount", folder)
+
+    def _exchange_disk(self, *command: str) -> None:
+        """Run the command on the node while PostgreSQL is stopped; return when the application is there again."""
+        self.kubectl("scale", "statefulset/postgres", "--replicas=0")
+        self.kubectl("wait", "pod/postgres-0", "--for=delete", "--timeout=120s", timeout=130)
+        _docker("exec", NODE, *command)
+        apply(self)
+        self.await_all()
 
     def psql_as_backend(self, statement: str) -> str:
         """Run the statement as the backend's role, over TCP and with its password; return what it prints."""

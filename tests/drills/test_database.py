@@ -97,6 +97,32 @@ def test_lost_database_is_told_and_nothing_is_lost(
     assert deployed.restarts("backend") == restarts
 
 
+@pytest.mark.parametrize("deployed", ("ci",), indirect=True)
+def test_full_disk_is_told_and_nothing_is_lost(deployed: Deployment, request: pytest.FixtureRequest) -> None:
+    filler = "/var/lib/postgresql/data/filler"
+    inside = ("exec", "postgres-0", "--", "sh", "-c")
+    restarts = deployed.restarts("backend")
+    with deployed.small_disk("160m"):
+        with deployed.traffic("--rate", str(RATE)) as traffic:
+            traffic.wait_for(UNDISTURBED)
+            # Ends when there is no room left.
+            deployed.kubectl(*inside, f"! dd if=/dev/zero of={filler} bs=1M")
+            deployed.until("a request is told", lambda: any(record.error for record in traffic.records()))
+            traffic.wait_for(UNDISTURBED)
+            deployed.kubectl(*inside, f"rm {filler}")
+            done = time.time()
+            await_service(traffic, done)
+        records = traffic.records()
+        figures = deployed.figures(traffic)
+        found = outages(records)
+        give(request.node.name, "the disk of PostgreSQL full", f"{RATE} a second", figures, found[-1][1] - done)
+        assert figures.lost == [], figures
+        said = {json.loads(record.error)["detail"].partition(";")[0] for record in records if record.error}
+        assert "The database's disk is full" in said
+        assert said <= {"The database's disk is full", AWAY, *WAITING}
+        assert deployed.restarts("backend") == restarts
+
+
 def await_service(traffic: Traffic, since: float) -> None:
     """Return when SETTLED requests in a row went well that were due after that time."""
     while True:

@@ -1,18 +1,16 @@
 """A long day in the loop: two thousand saves in one session, after which nothing has grown and nothing is left over."""
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import pytest
 
 from bench.pods import Probe, command_in_pod
-from bench.processes import PROC, process_tree
 from bench.replicas import Leaf
 from bench.saves import Mode
+from tests.drills.programs import Usage, usage
 from tests.live_update import application
 from tests.live_update.checkout import copy_checkout
 from tests.live_update.loop import Loop
@@ -23,24 +21,6 @@ SAVES, BEGINNING = 2_000, 100
 # Of the memory after the first hundred saves.
 GROWTH = 1.1
 GIVE_UP = 20.0  # seconds
-# How the programs of the loop are told from all others, by their command lines, and what they are called here.
-PROGRAMS = {
-    "-m warmfork app.main:app": "backend",
-    "-m fastlane --context": "fast lane",
-    "tilt up": "Tilt",
-    "-m dashboard": "dashboard",
-    "-m browser_reload": "browser reload",
-}
-
-
-@dataclass(frozen=True)
-class Usage:
-    """What the processes of one program have, all pods together. memory: bytes, shared pages in part (PSS)."""
-
-    memory: int
-    processes: int
-    threads: int
-    descriptors: int
 
 
 @pytest.fixture
@@ -92,43 +72,3 @@ def grown(early: Usage, late: Usage) -> list[str]:
     return found + [
         name for name in ("processes", "threads", "descriptors") if getattr(late, name) > getattr(early, name)
     ]
-
-
-def usage() -> dict[str, Usage]:
-    """Return what each of the loop's programs has."""
-    roots: dict[int, str] = {}
-    for folder in PROC.iterdir():
-        if folder.name.isdigit() and (name := program(int(folder.name))):
-            roots[int(folder.name)] = name
-    trees = {root: process_tree(root) for root in roots}
-    # A process whose parent is of the same program belongs to its tree.
-    inner = {process.identifier for root, tree in trees.items() for process in tree if process.identifier != root}
-    found: Counter[tuple[str, str]] = Counter()
-    for root, name in roots.items():
-        for process in trees[root] if root not in inner else []:
-            found[name, "memory"] += process.memory
-            found[name, "processes"] += 1
-            found[name, "threads"] += entries(process.identifier, "task")
-            found[name, "descriptors"] += entries(process.identifier, "fd")
-    names = sorted({name for name, _ in found})
-    return {
-        name: Usage(**{key: found[name, key] for key in ("memory", "processes", "threads", "descriptors")})
-        for name in names
-    }
-
-
-def program(identifier: int) -> str:
-    """Return what the process is called in PROGRAMS, or nothing."""
-    try:
-        words = (PROC / str(identifier) / "cmdline").read_bytes().decode(errors="replace").replace("\0", " ")
-    except OSError:
-        return ""
-    return next((name for part, name in PROGRAMS.items() if part in words), "")
-
-
-def entries(identifier: int, folder: str) -> int:
-    """Return how many threads or descriptors the process has."""
-    try:
-        return sum(1 for _ in (PROC / str(identifier) / folder).iterdir())
-    except OSError:
-        return 0

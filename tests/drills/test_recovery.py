@@ -1,24 +1,31 @@
 """What a machine or a person does to a running application, and that it comes back with its data."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.drills.deployment import DevelopmentDeployment
+from tests.drills.programs import processes
 from tests.drills.verdict import give
 from tests.e2e.kubectl import kubectl
+from tests.live_update import application
 from tests.live_update.application import NAMESPACE, Answer, create_todo, pods, request, take_todo
-from tests.live_update.checkout import copy_checkout
-from tests.live_update.loop import Loop
+from tests.live_update.checkout import Edits, copy_checkout
+from tests.live_update.loop import BUILD, Loop
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 COMPONENTS = ("backend", "frontend", "postgres")
 CONTAINERS = ("todo-control-plane", "todo-registry")
+SLEEP = 60  # seconds
 PASSWORDS = "k8s/components/generated-secret/database.env"
 
 
@@ -42,6 +49,15 @@ def test_killed_node_and_registry_come_back_with_the_data(loop: Loop) -> None:
     assert take_todo(number) == "from before the kill"
 
 
+@pytest.mark.parametrize("command", ((sys.executable, "-m", "devenv", "down"), ("tilt", "down")), ids=("make", "tilt"))
+def test_data_outlive_what_takes_the_application_down(loop: Loop, command: tuple[str, ...]) -> None:
+    number = create_todo("from before")
+    loop.stop()
+    subprocess.run(command, cwd=loop.checkout, check=True, capture_output=True)
+    loop.start()
+    assert take_todo(number) == "from before"
+
+
 def test_second_clone_finds_the_same_application(loop: Loop, tmp_path: Path) -> None:
     number = create_todo("from the first clone")
     before = {component: pods(component) for component in COMPONENTS}
@@ -52,6 +68,23 @@ def test_second_clone_finds_the_same_application(loop: Loop, tmp_path: Path) -> 
     with Loop(clone).running():
         assert {component: pods(component) for component in COMPONENTS} == before
         assert take_todo(number) == "from the first clone"
+
+
+def test_machine_that_was_asleep_goes_on(loop: Loop) -> None:
+    number = create_todo("from before the sleep")
+    before = pods("backend")
+    with asleep():
+        # What a node is given to tell of itself, and more; nothing that could be awaited.
+        time.sleep(SLEEP)
+    woken = time.monotonic()
+    edits = Edits(loop.checkout)
+    edits.append("backend/app/main.py", "# saved after the sleep\n")
+    edits.append("frontend/style.css", "/* saved after the sleep */\n")
+    loop.until("every replica serves what was saved", lambda: application.serves(loop.checkout))
+    print(f"\nasleep for {SLEEP} s: two saves served by all {time.monotonic() - woken:.1f} s after")
+    assert take_todo(number) == "from before the sleep"
+    loop.until("Tilt is settled", loop.is_settled, BUILD)
+    assert pods("backend") == before
 
 
 def test_lost_database_is_said_and_comes_back(loop: Loop) -> None:
@@ -96,6 +129,22 @@ def test_rotated_passwords_cost_no_request(loop: Loop, request: pytest.FixtureRe
     assert "password authentication failed" in login(old)
     assert (figures.failed, figures.lost) == (0, []), figures
     assert take_todo(number) == "from before the rotation"
+
+
+@contextmanager
+def asleep() -> Iterator[None]:
+    """Stop every process of the loop and of the cluster, as when the lid of a laptop is closed."""
+    found = processes()
+    outside = [process.identifier for name in ("Tilt", "fast lane", "dashboard") for process in found[name]]
+    subprocess.run(["docker", "pause", *CONTAINERS], check=True, capture_output=True)
+    try:
+        for identifier in outside:
+            os.kill(identifier, signal.SIGSTOP)
+        yield
+    finally:
+        for identifier in outside:
+            os.kill(identifier, signal.SIGCONT)
+        subprocess.run(["docker", "unpause", *CONTAINERS], check=True, capture_output=True)
 
 
 def app_password(checkout: Path) -> str:

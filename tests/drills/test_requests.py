@@ -81,6 +81,15 @@ def kill_backend(deployed: Deployment) -> None:
     deployed.await_rollout("deployment/backend")
 
 
+def out_of_memory(deployed: Deployment) -> None:
+    """The next version needs more memory than it may have: it is killed at each start, and the old one serves on."""
+    little = "memory=24Mi"
+    deployed.kubectl("set", "resources", "deployment/backend", f"--limits={little}", f"--requests={little}")
+    deployed.until("a pod was killed for its memory", lambda: "OOMKilled" in deployed.ends("backend"))
+    deployed.kubectl("rollout", "undo", "deployment/backend")
+    deployed.await_rollout("deployment/backend")
+
+
 @dataclass(frozen=True)
 class Drill:
     """A fault, and where it is tried."""
@@ -99,6 +108,7 @@ DRILLS = (
     Drill(evict, "both pods of the backend evicted", ("ci",)),
     Drill(kill_backend, "a pod's server killed with -9", ("ci",)),
     Drill(set_image, "another image of the backend", ("ci",)),
+    Drill(out_of_memory, "a version of the backend that runs out of memory", ("ci",)),
 )
 
 
