@@ -23,6 +23,8 @@ class Log:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        # What the step is at, for the person at the terminal.
+        self.remark = ""
         self._file: IO[bytes] = path.open("wb")
 
     def write(self, text: str) -> None:

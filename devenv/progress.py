@@ -66,9 +66,9 @@ def report(name: str, remark: str = "") -> Iterator[Log]:
         while not finished.wait(1.0 if live else _HEARTBEAT):
             elapsed = _duration(time.monotonic() - started)
             if live:
-                print(f"\r\033[K  .. {name}  {elapsed}  {remark}", end="", flush=True)
+                print(f"\r\033[K  .. {name}  {elapsed}  {log.remark or remark}", end="", flush=True)
             else:
-                say(f"  .. {name}: {elapsed}")
+                say("  .. " + ", ".join(filter(None, [f"{name}: {elapsed}", log.remark])))
         if live:
             print("\r\033[K", end="")
 

@@ -1,15 +1,14 @@
 """kind, ctlptl, tilt, kubectl and Docker's plugins: found on the machine, downloaded or built."""
 
-import hashlib
-import io
+import functools
 import shutil
 import tarfile
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from devenv import apt, paths, versions
+from devenv.download import download
 from devenv.failure import Failure
 from devenv.process import Log, output, succeeds
 from devenv.progress import Step, run_steps
@@ -62,25 +61,8 @@ class Tool:
                 f"devenv knows no checksum for {platform}",
                 f"install {self.name} {pin.version} or newer, then run the same command again",
             ) from None
-        log.write(f"download {address}\n")
-        try:
-            with urllib.request.urlopen(address, timeout=60) as response:
-                content: bytes = response.read()
-        except OSError as error:
-            raise Failure(
-                f"download of {address}", str(error), "check the network, or set DEVENV_SOURCE=registry"
-            ) from error
-        found = hashlib.sha256(content).hexdigest()
-        if found != sha256:
-            raise Failure(
-                f"download of {address}", f"its sha256 is {found}, not the pinned {sha256}", "do not use the file"
-            )
-        target = paths.BIN / self.name
-        paths.BIN.mkdir(parents=True, exist_ok=True)
-        parts = target.with_suffix(".part")
-        parts.write_bytes(_member(content, self.name) if address.endswith(".tar.gz") else content)
-        parts.chmod(0o755)
-        parts.rename(target)
+        unpack = functools.partial(_member, name=self.name) if address.endswith(".tar.gz") else None
+        download(address, sha256, paths.BIN / self.name, log, unpack=unpack)
 
 
 KIND = Tool("kind", ["version"], programs.KIND)
@@ -126,8 +108,8 @@ def _replace_link(link: Path, target: Path) -> None:
     link.symlink_to(target)
 
 
-def _member(archive: bytes, name: str) -> bytes:
-    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+def _member(archive: Path, name: str) -> bytes:
+    with tarfile.open(archive) as tar:
         file = tar.extractfile(name)
         assert file is not None
         return file.read()

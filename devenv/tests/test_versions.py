@@ -38,6 +38,12 @@ def test_a_download_has_the_name_of_its_platform(
     assert len(sha256) == 64
 
 
+@pytest.mark.parametrize("tool", MODULES)
+def test_every_platform_has_its_checksum(tool: str) -> None:
+    platforms = {f"{system}-{arch}" for system in ("linux", "darwin") for arch in ("amd64", "arm64")}
+    assert set(versions.release(tool).sha256) == platforms
+
+
 def test_a_platform_without_a_checksum_has_no_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform, "system", lambda: "Plan9")
     with pytest.raises(LookupError, match="plan9"):
