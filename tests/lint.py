@@ -28,6 +28,9 @@ SECRET = re.compile(
     r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"
     r"|\b(?:AKIA[0-9A-Z]{16}|gh[a-z]_\w{36}|github_pat_\w{22,}|glpat-[\w-]{20}|xox[a-z]-[\w-]{10,})\b"
 )
+CONVENTIONAL = re.compile(
+    r"(build|chore|ci|docs|feat|fix|perf|refactor|revert|style|test)(\([a-z0-9_,. -]+\))?!?: \S.*"
+)
 
 
 class NotHereError(Exception):
@@ -226,6 +229,22 @@ def compare_tree(paths: Sequence[Path]) -> str:
     return "\n".join(findings)
 
 
+def read_commits(_paths: Sequence[Path]) -> str:
+    """The subjects of the commits since main, which the changelog is written from."""
+    known = (name for name in ("origin/main", "main") if not run(["git", "rev-parse", "--verify", "--quiet", name]))
+    if not (main := next(known, "")):
+        raise NotHereError("main is not here: git fetch origin main")
+    listing = subprocess.run(
+        ["git", "log", "--no-merges", "--format=%h %s", f"{main}..HEAD"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    wrong = [line for line in listing.stdout.splitlines() if not CONVENTIONAL.fullmatch(line.partition(" ")[2])]
+    return "\n".join(f"{line}: not a Conventional Commit; see CONTRIBUTING.md" for line in wrong)
+
+
 # --- the table ------------------------------------------------------------------------------------------------------
 
 PYTHON = named("*.py")
@@ -253,6 +272,7 @@ CHECKS = (
     Check("paths, registries, secrets", search_content, anything),
     Check("file sizes", measure_sizes, anything),
     Check("documented tree", compare_tree, anything),
+    Check("commits since main", read_commits, anything),
 )
 
 if __name__ == "__main__":
