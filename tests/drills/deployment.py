@@ -149,6 +149,7 @@ class Deployment:
         self.kubectl("scale", "statefulset/postgres", "--replicas=0")
         self.kubectl("wait", "pod/postgres-0", "--for=delete", "--timeout=120s", timeout=130)
         _docker("exec", NODE, *command)
+        self.kubectl("scale", "statefulset/postgres", "--replicas=1")
         apply(self)
         self.await_all()
 
