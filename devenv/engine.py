@@ -1,23 +1,28 @@
 """The container engine: the machine's own, or, for root on Debian and Ubuntu, one that devenv brings and starts."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable
 
-from devenv import apt, paths
+from devenv import apt, paths, versions
 from devenv.failure import Failure
 from devenv.process import Log, output, pid_of, succeeds
 from devenv.progress import Step, report, run_steps, say
-from devenv.source import REGISTRY, source
 
 _HOME = paths.CACHE / "engine"
 BIN = _HOME / "bin"
 _PIDFILE = paths.STATE / "dockerd.pid"
 _LOG = paths.LOGS / "dockerd.log"
-# Debian 12's own engine is too old for current clients; Debian 13's runs on it, but for runc (a newer C library).
+# The first that Tilt's and ctlptl's clients talk to, and its API's version.
+_OLDEST, _OLDEST_API = "25.0", (1, 44)
+_LOCAL = re.compile(r"(unix|npipe|fd)://|tcp://(localhost|127\.|\[::1\])")
+_INSTALL = "install Docker's own packages, https://docs.docker.com/engine/install, then run the same command"
+# Debian 12's own engine is older; Debian 13's runs on it, but for runc (a newer C library).
 _TRIXIE = ["docker.io", "docker-cli", "containerd", "tini"]
 _BOOKWORM = ["runc"]
 _START_SECONDS = 60
@@ -28,14 +33,15 @@ def is_running() -> bool:
 
 
 def ensure() -> None:
-    """A running engine. Raises Failure with what to install where devenv cannot bring one."""
-    if is_running():
-        return
-    if not _is_brought() and shutil.which("dockerd"):
-        _start_installed()
-    else:
-        run_steps("Container engine", [Step("unpack the container engine", 20, _is_brought, _bring)])
-        _start()
+    """A running engine that the loop can use. Raises Failure with what to install where devenv cannot bring one."""
+    _require_local()
+    if not is_running():
+        if not _is_brought() and shutil.which("dockerd"):
+            _start_installed()
+        else:
+            run_steps("Container engine", [Step("unpack the container engine", 20, _is_brought, _bring)])
+            _start()
+    _require_known()
 
 
 def stop() -> None:
@@ -51,23 +57,50 @@ def stop() -> None:
     say("The container engine that devenv had started is stopped.")
 
 
+def _require_local() -> None:
+    """Raise Failure when Docker's client is set to another machine's engine."""
+    host = os.environ.get("DOCKER_HOST", "")
+    context = ["docker", "context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]
+    if not host and succeeds(context):
+        host = output(context)
+    if host and not _LOCAL.match(host):
+        raise Failure(
+            "container engine",
+            f"Docker's client is set to {host}, another machine: the page would not be at localhost here",
+            "unset DOCKER_HOST, or docker context use default, then run the same command",
+        )
+
+
+def _require_known() -> None:
+    """Raise Failure when what answers is no Docker Engine, or too old a one."""
+    server = json.loads(output(["docker", "version", "--format", "{{json .Server}}"]))
+    if "podman" in json.dumps(server).lower():
+        raise Failure(
+            "container engine", "Podman answers in Docker's place, with which the loop is not tried", _INSTALL
+        )
+    if versions.numbers(server["ApiVersion"]) < _OLDEST_API:
+        raise Failure(
+            "container engine",
+            f"Docker Engine {server['Version']} is too old: Tilt and ctlptl talk to {_OLDEST} and newer",
+            _INSTALL,
+        )
+
+
 def _is_brought() -> bool:
     return (BIN / "dockerd").is_file()
 
 
 def _bring(log: Log) -> None:
-    packages = "docker.io"
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise Failure(
             "container engine",
             "Docker does not run here, and only root on Debian or Ubuntu can have it brought",
-            f"install and start Docker (Debian, Ubuntu: sudo apt-get install {packages}), then run the same command; "
-            "or work without containers: make dev",
+            f"start it, or {_INSTALL}; or work without containers: make dev",
         )
     if not shutil.which("iptables"):
         apt.install(["iptables"], log)
-    if source() != REGISTRY or apt.release() != ("debian", "bookworm"):
-        apt.install([packages], log)
+    if apt.release() != ("debian", "bookworm"):
+        apt.install(["docker.io"], log)
         BIN.mkdir(parents=True, exist_ok=True)
         for name in ("docker", "dockerd"):
             (BIN / name).symlink_to(shutil.which(name) or f"/usr/bin/{name}")
