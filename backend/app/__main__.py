@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.logs import configure_logs
-from app.main import create_app
+from app.main import app
 from app.settings import ConfigurationError, Settings, load_settings
 
 
@@ -64,7 +64,8 @@ def main() -> int:
         print(f"todo-backend: {error}", file=sys.stderr)
         return 1
     configure_logs(settings.log_format)
-    return asyncio.run(_serve(Server(create_app(settings), settings)))
+    # The same object as every other server is told to serve, with whatever was added to it.
+    return asyncio.run(_serve(Server(app, settings)))
 
 
 async def _serve(server: Server) -> NoReturn:
