@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sample_project import Project
+from warmfork.child.start_reads import StartReads
 from warmfork.control.control import Control, Outcome
 from warmfork.events import EventLoop
 from warmfork.snapshot.reading import BeingWrittenError, read_whole
@@ -159,6 +160,26 @@ def test_file_that_is_half_written_when_the_application_starts(tiny: Project, se
     text = tiny.path("version.py").read_text()
     server.until("the whole file was read", lambda: server.text("/seen") == text)
     assert not tiny.exists("torn")
+
+
+@pytest.mark.parametrize("other", ("VERSION = 1\n", "VER"), ids=("of its size", "half"))
+def test_file_that_holds_another_content_only_while_the_application_reads_it(tmp_path: Path, other: str) -> None:
+    """As between an older content that another tool delivers and the newer one that is put back."""
+    file = tmp_path / "version.py"
+    file.write_text("VERSION = 2\n")
+    reads = StartReads(Sources([tmp_path], [], (), ()))
+    file.write_text(other)
+    assert file.read_text() == other
+    file.write_text("VERSION = 2\n")
+    assert reads.stop() == [str(file)]
+
+
+def test_file_that_is_as_it_was_when_the_application_reads_it(tmp_path: Path) -> None:
+    file = tmp_path / "version.py"
+    file.write_text("VERSION = 2\n")
+    reads = StartReads(Sources([tmp_path], [], (), ()))
+    assert file.read_text() == "VERSION = 2\n"
+    assert reads.stop() == []
 
 
 def test_file_that_came_between_the_snapshot_and_the_import(tmp_path: Path) -> None:
