@@ -1,7 +1,6 @@
 import fcntl
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devenv import __main__ as commands
-from devenv import apt, engine, paths, python, testbed
+from devenv import apt, paths, python, testbed
 from devenv.failure import Failure
 from devenv.lock import machine_lock
 from devenv.process import Log
@@ -96,16 +95,6 @@ def test_a_full_disk_is_reported_before_anything_is_made(monkeypatch: pytest.Mon
     monkeypatch.setattr(commands, "_NEEDED_GIB", {"registry": 10**9})
     with pytest.raises(Failure, match=r"\d+ GiB are free, 1000000000 GiB are needed"):
         commands._require_disk()
-
-
-def test_without_root_and_engine_the_way_without_containers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(engine, "is_running", lambda: False)
-    monkeypatch.setattr(engine, "_is_brought", lambda: False)
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(Failure) as failure:
-        engine.ensure()
-    assert "make dev" in failure.value.remedy
 
 
 def test_a_python_that_exists_and_fails_is_passed_over(

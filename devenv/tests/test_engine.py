@@ -60,3 +60,14 @@ def test_other_machine_in_the_environment(docker: Docker, monkeypatch: pytest.Mo
     monkeypatch.setenv("DOCKER_HOST", "tcp://192.0.2.1:2376")
     with pytest.raises(Failure, match=r"is set to tcp://192\.0\.2\.1:2376, another machine"):
         engine.ensure()
+
+
+def test_without_root_and_engine_the_way_without_containers_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(engine, "BIN", tmp_path)
+    with pytest.raises(Failure) as failure:
+        engine.ensure()
+    assert "make dev" in failure.value.remedy
