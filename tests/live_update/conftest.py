@@ -1,5 +1,6 @@
 """One `make up` for all tests, in a copy of the working tree; each test's edits are taken back after it."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,14 @@ import pytest
 from tests.live_update import migration
 from tests.live_update.checkout import Edits, copy_checkout
 from tests.live_update.loop import BUILD, Loop
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _umask() -> Iterator[None]:
+    """Let nobody else read what a save makes, as in the rest of the checkout; another mode would be another image."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
 
 
 @pytest.fixture(scope="session")

@@ -152,12 +152,17 @@ class Loop:
         """What happens inside must make Tilt build or deploy each of the components anew, and end well."""
         before = {component: self.builds(component) for component in components}
         yield
-        for component in components:
-            self.until(
-                f"Tilt builds {component} anew",
-                lambda component=component: self.builds(component) - before[component],  # type: ignore[misc]
-                BUILD,
-            )
+        missing = set(components)
+
+        def are_built() -> bool:
+            # All at each look: Tilt remembers two updates of each, and a build is followed by a copy into each new pod.
+            missing.difference_update([name for name in missing if self.builds(name) - before[name]])
+            return not missing
+
+        try:
+            self.until("Tilt builds all of them anew", are_built, BUILD)
+        except AssertionError as error:
+            raise AssertionError(f"not built anew: {', '.join(sorted(missing))}\n{error}") from None
         self.until("the application runs with the checkout's files", self.is_settled, BUILD)
 
     def _resources(self) -> dict[str, dict[str, Any]]:
