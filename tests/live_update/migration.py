@@ -2,7 +2,8 @@
 
 import contextlib
 
-from devenv import cluster
+from devenv import cluster, engine, tools
+from devenv.lock import machine_lock
 from tests.e2e.kubectl import kubectl
 from tests.live_update.application import NAMESPACE, psql
 
@@ -37,7 +38,11 @@ def take_back() -> None:
 
 def forget_interrupted_run() -> None:
     """Undo it where an earlier run of the tests was killed before it could; no checkout knows the revision."""
-    cluster.ensure()
+    # As `make up` would, which the tests start later.
+    with machine_lock():
+        engine.ensure()
+        tools.ensure()
+        cluster.ensure()
     # Nothing to undo in a cluster that has no database, or in a database without tables.
     database = ("rollout", "status", "statefulset/postgres", "--timeout=60s")
     if kubectl("--namespace", NAMESPACE, *database, timeout=90).returncode == 0:
