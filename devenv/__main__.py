@@ -71,6 +71,12 @@ def _ci(_: argparse.Namespace) -> int:
     return ci.verify()
 
 
+def _prepare_only(_: argparse.Namespace) -> int:
+    """Prepare whatever is missing, and start the cluster"""
+    _prepare()
+    return 0
+
+
 def _prepare() -> None:
     with machine_lock():
         _require_disk()
@@ -250,6 +256,7 @@ def _require_disk() -> None:
 _COMMANDS = {
     "up": _up,
     "ci": _ci,
+    "prepare": _prepare_only,
     "down": _down,
     "clean": _clean,
     "status": _status,

@@ -1,11 +1,12 @@
 """A migration that a test adds to the checkout's, and how the database is rid of it."""
 
 import contextlib
+import subprocess
+import sys
 
-from devenv import cluster, engine, tools
-from devenv.lock import machine_lock
 from tests.e2e.kubectl import kubectl
 from tests.live_update.application import NAMESPACE, psql
+from tests.live_update.checkout import CHECKOUT
 
 REVISION = "live_update"
 FILE = f"backend/migrations/versions/{REVISION}.py"
@@ -38,11 +39,7 @@ def take_back() -> None:
 
 def forget_interrupted_run() -> None:
     """Undo it where an earlier run of the tests was killed before it could; no checkout knows the revision."""
-    # As `make up` would, which the tests start later.
-    with machine_lock():
-        engine.ensure()
-        tools.ensure()
-        cluster.ensure()
+    subprocess.run([sys.executable, "-m", "devenv", "prepare"], cwd=CHECKOUT, check=True)
     # Nothing to undo in a cluster that has no database, or in a database without tables.
     database = ("rollout", "status", "statefulset/postgres", "--timeout=60s")
     if kubectl("--namespace", NAMESPACE, *database, timeout=90).returncode == 0:
