@@ -120,7 +120,7 @@ def test_rotated_passwords_cost_no_request(loop: Loop, request: pytest.FixtureRe
             subprocess.run(rotate, cwd=loop.checkout, check=True, capture_output=True)
         traffic.wait_for(100)
     figures = deployed.figures(traffic)
-    give(request.node.name, "all passwords rotated", "50 a second", figures)
+    give(f"{request.node.name}-dev", "all passwords rotated", "50 a second", figures)
     new = app_password(loop.checkout)
     assert new != old
     assert not set(pods("backend")) & set(before)
