@@ -2,12 +2,13 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import pytest
 
 from tests.drills.deployment import Deployment
+from tests.drills.prober import Record
 from tests.drills.traffic import Traffic, outages
 from tests.drills.verdict import give
 
@@ -90,7 +91,7 @@ def test_lost_database_is_told_and_nothing_is_lost(
     give(request.node.callspec.id, drill.title, f"{RATE} a second", figures, found[-1][1] - done if found else 0.0)
     assert figures.lost == [], figures
     assert {record.status for record in records if record.error} <= {503}, figures
-    said = {json.loads(record.error)["detail"].partition(";")[0] for record in records if record.error}
+    said = details(records)
     # A statement that is cut off at that moment has lost its database, too.
     assert said - set(WAITING) <= {drill.told, AWAY}, figures
     assert not drill.told or drill.told in said
@@ -117,10 +118,15 @@ def test_full_disk_is_told_and_nothing_is_lost(deployed: Deployment, request: py
         found = outages(records)
         give(request.node.name, "the disk of PostgreSQL full", f"{RATE} a second", figures, found[-1][1] - done)
         assert figures.lost == [], figures
-        said = {json.loads(record.error)["detail"].partition(";")[0] for record in records if record.error}
+        said = details(records)
         assert "The database's disk is full" in said
         assert said <= {"The database's disk is full", AWAY, *WAITING}
         assert deployed.restarts("backend") == restarts
+
+
+def details(records: Iterable[Record]) -> set[str]:
+    """Return what the failed requests were told, without the advice."""
+    return {json.loads(record.error)["detail"].partition(";")[0] for record in records if record.error}
 
 
 def await_service(traffic: Traffic, since: float) -> None:

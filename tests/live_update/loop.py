@@ -150,13 +150,13 @@ class Loop:
     @contextlib.contextmanager
     def build(self, *components: str) -> Iterator[None]:
         """What happens inside must make Tilt build or deploy each of the components anew, and end well."""
-        before = {component: self.builds(component) for component in components}
+        before = self.builds(*components)
         yield
         missing = set(components)
 
         def are_built() -> bool:
             # All at each look: Tilt remembers two updates of each, and a build is followed by a copy into each new pod.
-            missing.difference_update([name for name in missing if self.builds(name) - before[name]])
+            missing.difference_update(name for name, _ in self.builds(*components) - before)
             return not missing
 
         try:
