@@ -1,5 +1,6 @@
 """What the parent imports for its children, what it must not, and when it starts itself anew."""
 
+import os
 import re
 import signal
 import socket
@@ -7,12 +8,19 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from sample_project import Project, atomically, in_place
 from traffic import Traffic
+from warmfork.channel import Channel
+from warmfork.events import EventLoop
+from warmfork.parent.children import Children
+from warmfork.parent.forking import Forking
+from warmfork.parent.processes import Process, Role
 from warmfork_server import NEW_PROGRAM, Serve, Server
 
 # A module that writes down which process has imported it.
@@ -469,6 +477,26 @@ def test_request_under_way_while_the_parent_restarts(tiny: Project, serve: Serve
         assert waiting.answer().text == "0"
         assert kept.get().text == "0"
     server.await_end_of(pid)
+
+
+def test_process_that_is_just_ending_while_the_parent_restarts() -> None:
+    """It is not reaped yet, but has closed its channel, of which the next parent would get the descriptor."""
+    # It forks nothing here.
+    forking = cast(Forking, None)
+    children = Children(EventLoop(), forking, 0, on_message=lambda *_: None, on_exit=lambda *_: None)
+    with ExitStack() as stack:
+        others = []
+        for pid in (1, 2):
+            mine, other = Channel.pair()
+            others.append(stack.enter_context(closing(other)))
+            children.take_over({**Process(pid, mine, Role.DRAINING, 0).as_json(), "channel": mine.detach()})
+        for process in children.processes:
+            stack.enter_context(closing(process.channel))
+        others[0].close()
+        children.listen()
+        (left,) = children.leave()["processes"]
+        assert left["pid"] == 2
+        assert os.fstat(left["channel"])
 
 
 def test_changed_requirements(tiny: Project, tmp_path: Path, serve: Serve) -> None:

@@ -147,7 +147,8 @@ class Children:
     def leave(self) -> dict[str, Any]:
         """Give up all but those with requests; return these, and what else the next parent is to know of them."""
         self.kill(Role.STARTING, Role.STANDBY, Role.TEMPLATE, Role.COPY)
-        kept = self.processes.with_role(Role.SERVING, Role.DRAINING)
+        # One that has closed its channel is about to end, and is reaped by whoever is its parent then.
+        kept = [one for one in self.processes.with_role(Role.SERVING, Role.DRAINING) if one.channel.fileno() >= 0]
         return {"processes": [process.as_json() for process in kept], "generation": self._generation}
 
     def listen(self) -> None:
