@@ -122,6 +122,8 @@ def test_half_of_an_older_content_is_not_taken_for_a_newer_one(tmp_path: Path, f
     control.close()
 
 
+# Its first bytes.
+HALF = '"""Th'
 # Reads its own text when it starts; the first time, somebody else is just writing it.
 READING = """
 import os
@@ -158,8 +160,21 @@ def test_file_that_is_half_written_when_the_application_starts(tiny: Project, se
     tiny.touch("torn")
     tiny.append("version.py", "\n\ndef unused():\n    pass\n")
     text = tiny.path("version.py").read_text()
-    server.until("the whole file was read", lambda: server.text("/seen") == text)
+    seen = [text]
+
+    def is_whole() -> bool:
+        seen.append(server.text("/seen"))
+        return seen[-1] == text
+
+    server.until("the whole file was read", is_whole)
     assert not tiny.exists("torn")
+    assert HALF not in seen
+
+
+def test_application_that_reads_half_a_file_at_every_start_is_served(tiny: Project, serve: Serve) -> None:
+    tiny.append("main.py", READING.replace('Path("torn").unlink()', "pass"))
+    tiny.touch("torn")
+    assert serve(tiny).text("/seen") == HALF
 
 
 @pytest.mark.parametrize("other", ("VERSION = 1\n", "VER"), ids=("of its size", "half"))

@@ -56,6 +56,8 @@ class Handover:
         """Let requests wait, so that none is answered by old code once another has seen the new."""
         self._holds += 1
         self._is_held = self._has_given_up = False
+        # What waited for the hold before is superseded.
+        self._events.cancel("held")
         if serving := self._processes.serving:
             serving.channel.send("hold", seconds=self.hold_timeout, number=self._holds)
 

@@ -30,8 +30,9 @@ from warmfork.snapshot.record import Record
 
 # Seconds from which on a lifespan is worth a word.
 _LEAST_LIFESPAN = 0.001
-# Seconds until what was half written when the application has read it is there.
-_WRITING = 0.05
+# Seconds until what was half written when the application has read it is there, and how often it is started once more
+# before it is served all the same: one may read half a file whenever it starts.
+_WRITING, _MOST_TORN = 0.05, 3
 
 
 class Reloader:
@@ -95,6 +96,8 @@ class Reloader:
         self._has_served = bool(state and state.processes)
         # Why the last change could not be swapped.
         self._refusal = ""
+        # How often it was started for this change and has read what nobody has meant.
+        self._torn = 0
         self._is_stopping = False
         for fields in state.processes if state else ():
             self._children.take_over(fields)
@@ -174,6 +177,7 @@ class Reloader:
         self._children.note_change(changed)
         self._children.kill(Role.STARTING)
         self._refusal = ""
+        self._torn = 0
         self._pending.add(changed, began, answer)
         self._handover.hold()
         names = frozenset(map(str, changed))
@@ -272,15 +276,19 @@ class Reloader:
             self._files.sources.leave(Path(path))
 
     def _promote(self, process: Process, fields: dict[str, Any]) -> None:
-        """Let a process serve in place of the one before, unless its code is old already."""
+        """Let a process serve in place of the one before, unless it is not what is to be served."""
         self._look()
         if process.role is not Role.STARTING:
             return
-        if not (process.is_copy or process.is_fallback):
-            late = self._libraries.note_variables(fields["record"]["setting"], fields["bound"])
-            if late:
-                self._restart(f"libraries were imported before the application has set {', '.join(late)}")
-                return
+        torn = set() if process.is_fallback else set(map(Path, fields["torn"]))
+        if torn and self._torn < _MOST_TORN:
+            self._torn += 1
+            self._children.withdraw(process)
+            self.act(Change(files=frozenset(map(str, torn))))
+            return
+        if late := self._set_too_late(process, fields):
+            self._restart(f"libraries were imported before the application has set {', '.join(late)}")
+            return
         if self._handover.must_wait(lambda: self._promote(process, fields)):
             return
         if not self._handover.promote(process):
@@ -301,9 +309,14 @@ class Reloader:
         self._preparation.soon(was_swapped=process.is_copy)
         if not process.is_copy:
             self.change(self._files.follow(self._application.record), time.monotonic())
-        if torn := set(map(Path, fields["torn"])):
-            # The application has read what nobody has meant.
+        if torn:
             self._events.call_later("torn", _WRITING, lambda: self.change(torn, time.monotonic()))
+
+    def _set_too_late(self, process: Process, fields: dict[str, Any]) -> list[str]:
+        """Return variables that the application has set after the libraries that read them were imported here."""
+        if process.is_copy or process.is_fallback:
+            return []
+        return self._libraries.note_variables(fields["record"]["setting"], fields["bound"])
 
     def _report_success(self, process: Process, lifespan: float) -> None:
         """Tell everybody that it serves. lifespan: seconds that the application has taken to start."""
