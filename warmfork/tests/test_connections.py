@@ -384,10 +384,12 @@ def test_old_code_answers_nobody_once_new_code_does(tiny: Project, serve: Serve,
             reading.start()
             late = time.monotonic() + 0.5
             server.until("the new code answers if it may", lambda: answers or time.monotonic() > late)
+            was_answered = bool(answers)
             tiny.touch("idle")
             answers.append(f"kept {kept.answer().text}")
             reading.join()
-    assert answers != ["new 1", "kept 0"]
+    # Two that are answered at nearly the same time are noted here in any order.
+    assert not (was_answered and answers == ["new 1", "kept 0"])
 
 
 def test_waiting_requests_are_answered_when_the_new_code_fails(tiny: Project, serve: Serve) -> None:
