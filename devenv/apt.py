@@ -1,4 +1,4 @@
-"""Packages of a Debian suite other than the machine's own, unpacked instead of installed."""
+"""Packages of Debian and Ubuntu: installed, or unpacked beside the machine's own, for which nobody need be root."""
 
 import os
 import platform
@@ -47,28 +47,30 @@ def install(packages: list[str], log: Log) -> None:
     )
 
 
-def unpack(suite: str, packages: list[str], target: Path, log: Log) -> None:
-    """Download `packages` of `suite` without their dependencies and unpack them into `target`.
+def unpack(packages: list[str], target: Path, log: Log, *, suite: str = "") -> None:
+    """Download packages without their dependencies and unpack them into `target`.
 
-    Lists and archives live apart, so that the machine's own apt never sees the other suite.
+    suite: of Debian; the machine's own, Debian's or Ubuntu's, unless told otherwise. Lists and archives live apart, so
+    that the machine's own apt never sees another suite.
     """
-    home = paths.CACHE / "apt" / suite
+    home = paths.CACHE / "apt" / (suite or "own")
     downloads = home / "downloads"
     shutil.rmtree(downloads, ignore_errors=True)
     for folder in [target, downloads, home / "lists" / "partial", home / "cache" / "archives" / "partial"]:
         folder.mkdir(parents=True, exist_ok=True)
-    keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
-    (home / "sources.list").write_text(f"deb [signed-by={keyring}] {mirror()} {suite} main\n")
     (home / "status").touch()
-    options = {
-        "Dir::Etc::SourceList": home / "sources.list",
-        "Dir::Etc::SourceParts": "-",
+    options: dict[str, str | Path] = {
         "Dir::State::Lists": home / "lists",
         "Dir::State::status": home / "status",
         "Dir::Cache": home / "cache",
-        # The downloads folder belongs to the caller, which apt's own download user cannot write to.
-        "APT::Sandbox::User": "root",
     }
+    if os.geteuid() == 0:
+        # The downloads folder belongs to the caller, which apt's own download user cannot write to.
+        options["APT::Sandbox::User"] = "root"
+    if suite:
+        keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+        (home / "sources.list").write_text(f"deb [signed-by={keyring}] {mirror()} {suite} main\n")
+        options |= {"Dir::Etc::SourceList": home / "sources.list", "Dir::Etc::SourceParts": "-"}
     flags = [word for key, value in options.items() for word in ("-o", f"{key}={value}")]
     run(["apt-get", *flags, "update"], log)
     run(["apt-get", *flags, "download", *packages], log, cwd=downloads)

@@ -107,8 +107,8 @@ def _bring(log: Log) -> None:
         return
     root = _HOME / "root"
     shutil.rmtree(_HOME, ignore_errors=True)
-    apt.unpack("trixie", _TRIXIE, root, log)
-    apt.unpack("bookworm", _BOOKWORM, root, log)
+    apt.unpack(_TRIXIE, root, log, suite="trixie")
+    apt.unpack(_BOOKWORM, root, log, suite="bookworm")
     parts = _HOME / "bin.part"
     parts.mkdir(parents=True)
     for folder in ("bin", "sbin"):

@@ -55,12 +55,13 @@ def _has_nginx() -> bool:
 
 
 def _bring_nginx(log: Log) -> None:
-    distribution, suite = apt.release()
-    if distribution != "debian":
+    if apt.release()[0] not in {"debian", "ubuntu"}:
         raise Failure(
-            "nginx", "the tests of its configuration run the real one, which is not here", "apt-get install nginx-light"
+            "nginx",
+            "the tests of its configuration run the real one, which is not here",
+            "install your distribution's nginx package, then run the same command again",
         )
-    apt.unpack(suite, ["nginx"], _NGINX, log)
+    apt.unpack(["nginx"], _NGINX, log)
 
 
 _STEPS = [
