@@ -15,6 +15,7 @@ from devenv import (
     dashboard,
     doctor,
     engine,
+    job_summary,
     loop,
     paths,
     python,
@@ -51,6 +52,7 @@ def main() -> int:
         return _COMMANDS[arguments.command](arguments)
     except Failure as failure:
         print(failure, file=sys.stderr)
+        job_summary.add(f"devenv {arguments.command}: FAILED", str(failure).splitlines())
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on where this one stopped.", file=sys.stderr)

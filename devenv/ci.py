@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from devenv import cluster, credentials, paths
+from devenv import cluster, credentials, job_summary, paths
 from devenv.process import interactive, output, run
 from devenv.progress import report, say
 
@@ -56,8 +56,10 @@ def _collect(snapshot: Path) -> None:
         if any(status["restartCount"] for status in pod["status"].get("containerStatuses", [])):
             _save(f"{name}.previous.log", "logs", name, "--all-containers", "--prefix", "--previous")
     say("\nmake ci: FAILED")
-    for line in _causes(_view(snapshot), pods):
+    causes = _causes(_view(snapshot), pods)
+    for line in causes:
         say(f"  {line}")
+    job_summary.add("make ci: FAILED", causes)
     say(f"Logs, events, descriptions and Tilt's snapshot: {paths.CI_REPORT.relative_to(paths.CHECKOUT)}/")
 
 

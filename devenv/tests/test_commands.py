@@ -46,6 +46,15 @@ def test_a_failure_is_three_lines_and_no_traceback(tmp_path: Path) -> None:
     assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["error", "cause", "next"]
 
 
+def test_a_failure_is_on_the_page_of_a_run_on_github(tmp_path: Path) -> None:
+    summary = tmp_path / "summary.md"
+    environment = {**os.environ, "DEVENV_SOURCE": "internet", "GITHUB_STEP_SUMMARY": str(summary)}
+    command = [sys.executable, "-m", "devenv", "compose"]
+    result = subprocess.run(command, cwd=paths.CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert "error: DEVENV_SOURCE=internet" in summary.read_text()
+
+
 def test_every_command_explains_itself_in_one_line(
     own_machine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
