@@ -62,6 +62,10 @@ ci: ## Production images in a fresh namespace, rolled out and checked by tilt ci
 test-live: ## The loop itself: saves reach every replica, nothing is rebuilt
 	@$(DEVENV) test tests/live_update
 
+.PHONY: workflow
+workflow: ## Every job of .github/workflows/ci.yml, without GitHub; J=name for some; make clean first
+	@$(DEVENV) python -m tests.workflow $(J)
+
 .PHONY: test-steady
 test-steady: ## Both again and again, on busy cores and in other orders: what fails now and then?
 	@$(DEVENV) test-steady $(ROUNDS)

@@ -81,7 +81,7 @@ USERS: Mapping[str, tuple[str, ...]] = {
     ".ci": (),
     ".dockerignore": (),
     ".gitattributes": (),
-    ".github": (),
+    ".github": ("tests/workflow",),
     ".gitignore": (),
     ".hadolint.yaml": (),
     ".yamllint.yaml": (),
