@@ -1,15 +1,20 @@
 """The runner of workflows, with small ones; `make workflow` runs ours."""
 
+import json
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
+from devenv.paths import CHECKOUT
 from tests.workflow import __main__ as workflow
 from tests.workflow.actions import ACTIONS
 from tests.workflow.expressions import fill, holds
 from tests.workflow.jobs import Job, UnknownError, read
 
+GITHUB = workflow.WORKFLOWS.parent
 HEAD = "jobs:\n  only:\n    runs-on: ubuntu-24.04\n"
 
 
@@ -110,8 +115,20 @@ def test_condition_without_an_equivalent_is_refused() -> None:
         holds("hashFiles('a') != ''", has_failed=False)
 
 
-@pytest.mark.parametrize("file", sorted(workflow.WORKFLOWS.glob("*.yml")), ids=lambda path: path.name)
-def test_our_workflows_can_be_read(file: Path) -> None:
-    """What their steps use is found out when they run."""
-    used = {step.fields["uses"].partition("@")[0] for job in read(file) for step in job.steps if "uses" in step.fields}
+def test_ours_uses_nothing_without_an_equivalent() -> None:
+    steps = [step.fields for job in read(workflow.WORKFLOWS / "ci.yml") for step in job.steps]
+    used = {step["uses"].partition("@")[0] for step in steps if "uses" in step}
     assert used <= ACTIONS.keys()
+
+
+def test_protected_branch_waits_for_each_of_our_jobs() -> None:
+    ruleset = json.loads((GITHUB / "ruleset.json").read_text())
+    (checks,) = [rule["parameters"] for rule in ruleset["rules"] if rule["type"] == "required_status_checks"]
+    jobs = yaml.safe_load((workflow.WORKFLOWS / "ci.yml").read_text())["jobs"]
+    assert {check["context"] for check in checks["required_status_checks"]} == {job["name"] for job in jobs.values()}
+
+
+def test_every_folder_has_a_label() -> None:
+    listing = subprocess.run(["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=True).stdout
+    folders = {name.split("/")[0] for name in listing.splitlines() if "/" in name}
+    assert folders <= set(re.findall(r"- (\S+)/\*\*", (GITHUB / "labeler.yml").read_text()))
