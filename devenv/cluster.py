@@ -1,8 +1,10 @@
 """The kind cluster and its registry, as ctlptl.yaml declares them."""
 
+import os
 import re
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from devenv import paths, tools
@@ -40,7 +42,7 @@ def ensure() -> None:
     if not _exists(_REGISTRY):
         require_free(_REGISTRY_PORT, "the image registry")
     with report("cluster and registry") as log:
-        run(["ctlptl", "apply", "-f", _declaration()], log)
+        run(["ctlptl", "apply", "-f", _declaration()], log, env=without_proxy(os.environ))
         # ctlptl joins the two only when it makes the cluster, not when the registry alone was made again.
         if _REGISTRY not in output(["docker", "network", "inspect", "--format", "{{json .Containers}}", "kind"]):
             run(["docker", "network", "connect", "kind", _REGISTRY], log)
@@ -83,6 +85,19 @@ def holder(port: int) -> str:
         except OSError:
             continue
     return "another process"
+
+
+def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return NO_PROXY with the registry in it, where there is a proxy.
+
+    kind gives the node the variables of the environment, and adds the addresses of the cluster; the node asks the
+    registry by its name.
+    """
+    given = {name.lower(): value for name, value in sorted(environment.items(), reverse=True) if value}
+    if not {"http_proxy", "https_proxy"} & given.keys():
+        return {}
+    without = ",".join(filter(None, [given.get("no_proxy"), _REGISTRY]))
+    return {"NO_PROXY": without, "no_proxy": without}
 
 
 def _declaration() -> Path:

@@ -113,3 +113,20 @@ def test_passwords_of_before_there_was_a_next_are_kept(kept: Path) -> None:
 def passwords(kept: Path) -> dict[str, str]:
     lines = (kept / "checkout" / "database.env").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("environment", "without"),
+    (
+        ({"NO_PROXY": "localhost"}, None),
+        ({"https_proxy": "http://proxy:3128"}, "todo-registry"),
+        (
+            {"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "localhost,10.0.0.0/8"},
+            "localhost,10.0.0.0/8,todo-registry",
+        ),
+        # kind looks at the capital ones first.
+        ({"HTTP_PROXY": "http://proxy", "NO_PROXY": "capital", "no_proxy": "small"}, "capital,todo-registry"),
+    ),
+)
+def test_node_asks_the_registry_without_a_proxy(environment: dict[str, str], without: str | None) -> None:
+    assert cluster.without_proxy(environment) == ({"NO_PROXY": without, "no_proxy": without} if without else {})
