@@ -66,6 +66,10 @@ test-live: ## The loop itself: saves reach every replica, nothing is rebuilt
 workflow: ## Every job of .github/workflows/ci.yml, without GitHub; J=name for some; make clean first
 	@$(DEVENV) python -m tests.workflow $(J)
 
+.PHONY: test-release
+test-release: ## `make up` from released tools and images, on a machine of its own with a stand-in internet; root alone
+	@$(DEVENV) test tests/release
+
 .PHONY: test-steady
 test-steady: ## Both again and again, on busy cores and in other orders: what fails now and then?
 	@$(DEVENV) test-steady $(ROUNDS)

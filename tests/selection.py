@@ -93,6 +93,7 @@ USERS: Mapping[str, tuple[str, ...]] = {
     "tests/e2e": (),
     "tests/lint.py": (),
     "tests/live_update": (),
+    "tests/release": (),
     "tests/steady.py": (),
     "tilt": (),
 }
