@@ -177,6 +177,43 @@ def test_application_that_reads_half_a_file_at_every_start_is_served(tiny: Proje
     assert serve(tiny).text("/seen") == HALF
 
 
+# Lists its own files when it starts; the first time, another tool is just replacing one, as tar does it, and the parent
+# does not come to look before it is there again.
+LISTING = """
+    path = Path(__file__).with_name("version.py")
+    if Path("torn").exists():
+        Path("torn").unlink()
+        os.kill(os.getppid(), signal.SIGSTOP)
+        path.rename("aside")
+        app.state.seen = " ".join(sorted(one.name for one in path.parent.glob("*.py")))
+        Path("aside").rename(path)
+        os.kill(os.getppid(), signal.SIGCONT)
+    else:
+        app.state.seen = " ".join(sorted(one.name for one in path.parent.glob("*.py")))
+    yield
+"""
+
+
+@pytest.mark.parametrize("swapping", ("--swap", "--no-swap"))
+def test_file_that_is_not_there_just_when_the_application_lists_its_folder(
+    tiny: Project, serve: Serve, swapping: str
+) -> None:
+    beginning, end = READING.index("    path = "), READING.index("\n\nasync def seen")
+    tiny.append("main.py", "\nimport signal\n" + READING[:beginning] + LISTING + READING[end:])
+    server = serve(tiny, swapping)
+    tiny.touch("torn")
+    tiny.append("version.py", "\n\ndef unused():\n    pass\n")
+    seen = []
+
+    def is_read() -> bool:
+        seen.append(server.text("/seen"))
+        return not tiny.exists("torn")
+
+    server.until("the folder was listed", is_read)
+    server.until_reloads(1)
+    assert {*seen, server.text("/seen")} == {"__init__.py main.py version.py"}
+
+
 @pytest.mark.parametrize("other", ("VERSION = 1\n", "VER"), ids=("of its size", "half"))
 def test_file_that_holds_another_content_only_while_the_application_reads_it(tmp_path: Path, other: str) -> None:
     """As between an older content that another tool delivers and the newer one that is put back."""

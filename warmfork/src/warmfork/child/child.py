@@ -139,7 +139,7 @@ class Child:
             start_reads = StartReads(importer.sources)
 
             def describe() -> dict[str, Any]:
-                told = {**change, "torn": start_reads.stop()}
+                told = {**change, "torn": start_reads.stop(), "read": start_reads.read}
                 if "swapped" in change:
                     return told
                 if self._intermediate:

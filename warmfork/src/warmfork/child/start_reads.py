@@ -1,5 +1,9 @@
-"""What the application reads of its own files when it starts: one may be half written just then, or an older one."""
+"""What the application reads of its own files when it starts: one may be half written just then, an older one, or away.
 
+What was written meanwhile, the parent knows.
+"""
+
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,7 +14,7 @@ from warmfork.snapshot.sources import Sources
 
 
 class StartReads:
-    """Notes the Python files of the snapshot that hold something else when they are opened, until it is told to stop.
+    """Notes which files of the snapshot are opened, what else they hold then, and which folders are listed.
 
     Another tool that brings the same files may bring an older content, until the newer one is put back.
     """
@@ -19,15 +23,30 @@ class StartReads:
         """Begin."""
         self._sources = sources
         self._opened: set[str] = set()
+        self._listed: set[str] = set()
         self._torn: set[str] = set()
         self._is_reading = False
         listen(("open",), self._on_open)
+        listen(("os.listdir", "os.scandir"), self._on_list)
 
     def stop(self) -> list[str]:
         """Note nothing more; return the files that held something else when they were opened, or do now."""
         leave(self._on_open)
+        leave(self._on_list)
         # One may have been written between the opening and the reading.
         return sorted(self._torn | set(filter(self._is_another, self._opened - self._torn)))
+
+    @property
+    def read(self) -> list[str]:
+        """The files that were opened, and the folders that were listed; without links."""
+        return sorted(map(os.path.realpath, self._opened | self._listed))
+
+    def _on_list(self, _: str, arguments: tuple[Any, ...]) -> None:
+        # A folder may be given by its descriptor.
+        with suppress(OSError, ValueError, TypeError):
+            path = Path(os.path.realpath(absolute(arguments[0])))
+            if any(tree == path or tree in path.parents for tree in self._sources.trees):
+                self._listed.add(str(path))
 
     def _on_open(self, _: str, arguments: tuple[Any, ...]) -> None:
         if self._is_reading:

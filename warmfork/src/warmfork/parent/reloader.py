@@ -49,13 +49,15 @@ class Reloader:
         forking: Forking,
         state: State | None,
         look: Callable[[], None],
+        gather: Callable[[], None],
         take_over: Callable[[Iterable[str], float], None],
         restart: Callable[[str], None],
     ) -> None:
         """Take over the processes of a former parent.
 
-        address: where the application is served, for people; look: takes notice of all that has changed by now;
-        take_over: imports libraries here as well, each in so many seconds; restart: replaces this program by another.
+        address: where the application is served, for people; look: takes notice of all that has changed by now; gather:
+        asks what that is, to look at it later; take_over: imports libraries here as well, each in so many seconds;
+        restart: replaces this program by another.
         """
         self._settings = settings
         self._address = address
@@ -63,6 +65,7 @@ class Reloader:
         self._files = files
         self._libraries = libraries
         self._look = look
+        self._gather = gather
         self._restart = restart
         generation = state.generation if state else 0
         self._children = Children(events, forking, generation, on_message=self._on_message, on_exit=self._on_exit)
@@ -197,6 +200,10 @@ class Reloader:
         else:
             answer(Outcome("unchanged"))
 
+    def note_written(self, paths: Iterable[Path]) -> None:
+        """Take note of files that were written, whatever they hold now."""
+        self._starting.note_written(paths)
+
     def touched(self) -> None:
         """Take note that files were written whose content is as it was."""
         if not self._is_stopping:
@@ -204,6 +211,8 @@ class Reloader:
 
     def act(self, change: Change) -> None:
         """Do what the policy says."""
+        # What was written by now is no disturbance of what starts next.
+        self._gather()
         find, record = self._files.sources.find, self._application.record
         errors = {name: source.error for name in change.files if (source := find(name)) and source.error}
         has_template = self._processes.template is not None
@@ -280,7 +289,8 @@ class Reloader:
         self._look()
         if process.role is not Role.STARTING:
             return
-        torn = set() if process.is_fallback else set(map(Path, fields["torn"]))
+        torn = set() if process.is_fallback else self._starting.written_meanwhile(fields["read"])
+        torn.update(map(Path, fields["torn"]))
         if torn and self._torn < _MOST_TORN:
             self._torn += 1
             self._children.withdraw(process)

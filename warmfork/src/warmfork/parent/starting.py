@@ -1,5 +1,8 @@
 """The ways in which a process comes to start the application in its newest state."""
 
+from collections.abc import Iterable
+from pathlib import Path
+
 from warmfork import report
 from warmfork.events import EventLoop
 from warmfork.failure import Failure
@@ -35,6 +38,8 @@ class Starting:
         self._application = application
         self._files = files
         self._pending = pending
+        # Files that somebody has written since the last start, whatever they hold.
+        self._written: set[Path] = set()
 
     def whole(self) -> None:
         """Fork a process that imports all of the application; in its turn, if only one may run at a time."""
@@ -71,6 +76,15 @@ class Starting:
         else:
             self._anew()
 
+    def note_written(self, paths: Iterable[Path]) -> None:
+        """Take note of files that were written, came or went."""
+        self._written.update(filter(self._files.sources.concerns, paths))
+
+    def written_meanwhile(self, read: Iterable[str]) -> set[Path]:
+        """Return files that were written while a process has started that has read them, or listed their folders."""
+        known = set(read)
+        return {path for path in self._written if not known.isdisjoint((str(path), str(path.parent)))}
+
     @property
     def is_under_way(self) -> bool:
         """Whether a process starts the newest state."""
@@ -85,6 +99,7 @@ class Starting:
         self._expect(self._children.start(self._application.record))
 
     def _expect(self, process: Process) -> None:
+        self._written.clear()
         seconds = self._handover.hold_timeout
 
         def remark() -> None:

@@ -101,6 +101,7 @@ class Supervisor:
             ),
             state=state,
             look=self._look,
+            gather=self._gather,
             take_over=self._take_over,
             restart=self._restart,
         )
@@ -170,7 +171,10 @@ class Supervisor:
     def _look(self) -> None:
         """Read what the watcher has to tell."""
         began = time.monotonic()
-        self._told |= self._files.watcher.read()
+        written = self._files.watcher.read()
+        self._told |= written
+        # Before a process that has read one of them tells that it has started.
+        self._reloader.note_written(written)
         # A process tells before it writes. What it says may be a reason to look as well, for all that was told.
         self._reloader.listen()
         paths, self._told = self._told, set()
@@ -185,6 +189,12 @@ class Supervisor:
             self._reloader.change(changed, began)
         elif any(map(self._files.sources.concerns, paths)):
             self._reloader.touched()
+
+    def _gather(self) -> None:
+        """Read what the watcher has to tell by now, and look at it afterwards."""
+        self._told |= self._files.watcher.read()
+        if self._told:
+            self._events.call_later("gathered", 0, self._look)
 
     def _look_again(self) -> None:
         """Look when there may be something to see without the watcher's descriptor being readable."""
