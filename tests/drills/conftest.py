@@ -11,7 +11,7 @@ from tests.live_update.checkout import copy_checkout
 from tests.live_update.loop import Loop
 
 # These start `make ci` and `make up` themselves, for which the cluster has no room beside the others' deployments.
-FIRST = ("test_ci", "test_recovery", "test_endurance")
+FIRST = ("test_ci", "test_recovery", "test_endurance", "test_trouble")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
