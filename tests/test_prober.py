@@ -12,7 +12,7 @@ from threading import Lock, Thread
 import pytest
 
 from tests.drills.prober import Record, Site
-from tests.drills.traffic import PROBER, Figures, Row, Traffic, lost_writes, outages
+from tests.drills.traffic import PROBER, Figures, Row, Traffic, lost_writes, recovery
 
 REQUESTS = 200
 
@@ -159,9 +159,11 @@ def test_nothing_is_sent_without_bounds() -> None:
         probe(server, "--rate", "1000000")
 
 
-def test_outages_are_told_apart_by_the_time_between_them() -> None:
+def test_recovery_ends_with_the_last_failure_after_the_fault() -> None:
     records = [
         Record(due, "GET", "/", kept=False, error=error) for due, error in ((0, ""), (1, "x"), (1.5, "x"), (9, "x"))
     ]
-    assert outages(records) == [(1, 1.5), (9, 9)]
-    assert outages(records[:1]) == []
+    assert recovery(records, 2) == 7
+    # The last one failed before the fault was over.
+    assert recovery(records, 9.5) == 0
+    assert recovery(records[:1], 0) == 0

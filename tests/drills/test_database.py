@@ -9,7 +9,7 @@ import pytest
 
 from tests.drills.deployment import Deployment
 from tests.drills.prober import Record
-from tests.drills.traffic import Traffic, outages
+from tests.drills.traffic import Traffic, recovery
 from tests.drills.verdict import give
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
@@ -87,8 +87,7 @@ def test_lost_database_is_told_and_nothing_is_lost(
         traffic.wait_for(UNDISTURBED)
     records = traffic.records()
     figures = deployed.figures(traffic)
-    found = outages(records)
-    give(request.node.callspec.id, drill.title, f"{RATE} a second", figures, found[-1][1] - done if found else 0.0)
+    give(request.node.callspec.id, drill.title, f"{RATE} a second", figures, recovery(records, done))
     assert figures.lost == [], figures
     assert {record.status for record in records if record.error} <= {503}, figures
     said = details(records)
@@ -115,8 +114,7 @@ def test_full_disk_is_told_and_nothing_is_lost(deployed: Deployment, request: py
             await_service(traffic, done)
         records = traffic.records()
         figures = deployed.figures(traffic)
-        found = outages(records)
-        give(request.node.name, "the disk of PostgreSQL full", f"{RATE} a second", figures, found[-1][1] - done)
+        give(request.node.name, "the disk of PostgreSQL full", f"{RATE} a second", figures, recovery(records, done))
         assert figures.lost == [], figures
         said = details(records)
         assert "The database's disk is full" in said

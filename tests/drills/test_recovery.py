@@ -83,7 +83,8 @@ def test_machine_that_was_asleep_goes_on(loop: Loop) -> None:
     loop.until("every replica serves what was saved", lambda: application.serves(loop.checkout))
     print(f"\nasleep for {SLEEP} s: two saves served by all {time.monotonic() - woken:.1f} s after")
     assert take_todo(number) == "from before the sleep"
-    loop.until("Tilt is settled", loop.is_settled, BUILD)
+    edits.restore()
+    loop.until("the application runs with the restored files", loop.is_settled, BUILD)
     assert pods("backend") == before
 
 

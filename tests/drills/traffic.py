@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from statistics import quantiles
 from types import TracebackType
@@ -180,11 +179,6 @@ def _allowed(writes: Sequence[Record]) -> set[str]:
     return allowed
 
 
-def outages(records: Sequence[Record], seconds: float = 1.0) -> list[tuple[float, float]]:
-    """Return when requests failed, as pairs of first and last; pauses of less than `seconds` do not divide one."""
-    failed = [record.due for record in records if record.error]
-    if not failed:
-        return []
-    breaks = [place for place, (one, next_) in enumerate(pairwise(failed), 1) if next_ - one >= seconds]
-    parts = [failed[begin:end] for begin, end in zip([0, *breaks], [*breaks, len(failed)], strict=True)]
-    return [(part[0], part[-1]) for part in parts]
+def recovery(records: Iterable[Record], since: float) -> float:
+    """Return the seconds from that moment until the last failed request was due; 0 when none was due after it."""
+    return max((record.due - since for record in records if record.error and record.due > since), default=0.0)
