@@ -80,7 +80,11 @@ def save(leaf: Leaf, probes: list[Probe]) -> float:
 
 def grown(early: Usage, late: Usage, kept: int) -> list[str]:
     """Return what there is more of than before, beyond what is allowed. kept: bytes that it may keep by intent."""
-    found = ["memory"] if late.memory > GROWTH * early.memory + kept else []
-    return found + [
-        name for name in ("processes", "threads", "descriptors") if getattr(late, name) > getattr(early, name)
-    ]
+    # Go starts a thread where one waits for the kernel, and keeps it.
+    allowed = {
+        "memory": GROWTH * early.memory + kept,
+        "processes": early.processes,
+        "threads": early.threads + early.processes,
+        "descriptors": early.descriptors,
+    }
+    return [name for name, most in allowed.items() if getattr(late, name) > most]

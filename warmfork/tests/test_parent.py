@@ -21,6 +21,7 @@ from warmfork.events import EventLoop
 from warmfork.parent.children import Children
 from warmfork.parent.forking import Forking
 from warmfork.parent.processes import Process, Role
+from warmfork.snapshot.sources import Sources
 from warmfork_server import NEW_PROGRAM, Serve, Server
 
 # A module that writes down which process has imported it.
@@ -497,6 +498,26 @@ def test_process_that_is_just_ending_while_the_parent_restarts() -> None:
         (left,) = children.leave()["processes"]
         assert left["pid"] == 2
         assert os.fstat(left["channel"])
+
+
+def test_copy_of_the_template_costs_the_parent_one_descriptor(tmp_path: Path) -> None:
+    """What has changed since is sent to it in a file; the parent must not keep that."""
+    (tmp_path / "module.py").touch()
+    children = Children(EventLoop(), cast(Forking, None), 0, on_message=lambda *_: None, on_exit=lambda *_: None)
+    mine, other = Channel.pair()
+    template = Process(1, mine, Role.TEMPLATE, 0, is_prepared=True, stale={tmp_path / "module.py"})
+    with closing(mine), closing(other):
+        children.processes.add(template)
+        sources = Sources([tmp_path], [], (), ())
+        before = descriptors()
+        copy = children.copy(sources, is_served=True)
+        assert copy
+        with closing(copy.channel):
+            assert descriptors() == before + 1
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def test_changed_requirements(tiny: Project, tmp_path: Path, serve: Serve) -> None:

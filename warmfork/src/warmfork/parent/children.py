@@ -55,27 +55,28 @@ class Children:
 
         is_served: whether the present state of all files is served, so that the template can take it over.
         """
-        template = self.processes.template
+        template, copy = self.processes.template, None
         if template is None:
             return None
         mine, theirs = Channel.pair()
-        descriptors = [theirs.fileno()]
         serving = self.processes.serving
         # One that was not forked by the template shares little with it, whatever it has written.
         sibling = serving.pid if serving and serving.is_copy else 0
         fields = {"sibling": sibling, "files": sorted(map(str, template.stale))}
+        changed: list[int] = []
         with suppress(OSError), closing(theirs):
             if template.stale and is_served:
-                descriptors.append(memory_file(sources.pack(template.stale)))
-                template.stale.clear()
-            if template.channel.send("copy", descriptors, **fields):
+                changed = [memory_file(sources.pack(template.stale))]
+            if template.channel.send("copy", [theirs.fileno(), *changed], **fields):
+                if changed:
+                    template.stale.clear()
                 copy = Process(0, mine, Role.COPY, self._generation, is_copy=True)
                 copy.stale = set(template.stale)
                 self._add(copy)
-                return copy
-        mine.close()
-        close_all(descriptors[1:])
-        return None
+        close_all(changed)
+        if copy is None:
+            mine.close()
+        return copy
 
     def make_template(self, standby: Process, sources: Sources) -> None:
         """Have one that stands by fork a process that imports the rest of the application and becomes a template."""
