@@ -46,6 +46,16 @@ def test_a_failure_is_three_lines_and_no_traceback(tmp_path: Path) -> None:
     assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["error", "cause", "next"]
 
 
+def test_an_older_python_is_told_so() -> None:
+    """As Ubuntu 22.04 has it. Nothing newer may be needed before that."""
+    program = "import sys; sys.version_info = (3, 10, 12); import devenv"
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=paths.CHECKOUT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[0] == "error: Python 3.10.12"
+
+
 def test_a_failure_is_on_the_page_of_a_run_on_github(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     environment = {**os.environ, "DEVENV_SOURCE": "internet", "GITHUB_STEP_SUMMARY": str(summary)}
