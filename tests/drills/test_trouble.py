@@ -188,9 +188,12 @@ def git(folder: Path, *words: str) -> None:
 
 def first_process(pod: str) -> int:
     """Return the process on this machine that is the backend container's process 1."""
-    name = f"HOSTNAME={pod}".encode()
-    environments = {one.identifier: PROC / str(one.identifier) / "environ" for one in processes()["backend"]}
-    return min(number for number, path in environments.items() if name in path.read_bytes().split(b"\0"))
+    for process in processes()["backend"]:
+        folder = PROC / str(process.identifier)
+        inner = (folder / "status").read_text().partition("NSpid:")[2].splitlines()[0].split()[-1]
+        if inner == "1" and f"HOSTNAME={pod}".encode() in (folder / "environ").read_bytes().split(b"\0"):
+            return process.identifier
+    raise ConnectionError(f"{pod} runs no backend")
 
 
 def has_state(pod: str, state: str) -> bool:
