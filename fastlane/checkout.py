@@ -115,7 +115,7 @@ class Checkout:
         """Refuse a link that would not lead to the same file in pods, or that Tilt does not carry as one."""
         folder = self._sync(path).folder
         if path.is_dir():
-            raise UnfitError("is a symbolic link to a folder")
+            raise UnfitError("is a symbolic link to a folder, which only a new image has (tilt trigger backend)")
         if not path.exists():
             raise UnfitError(f"is a symbolic link to {link.target}, which is not there")
         if Path(link.target).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):

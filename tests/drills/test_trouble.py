@@ -110,21 +110,6 @@ def test_name_that_is_not_utf_8_hinders_no_save(loop: Loop, edits: Edits) -> Non
     served(loop)
 
 
-def test_folder_that_becomes_a_link(loop: Loop, edits: Edits) -> None:
-    folder = loop.checkout / "backend" / "app" / "routers"
-    real = loop.checkout / "backend" / "app" / "routers_of_another_branch"
-    folder.rename(real)
-    folder.symlink_to(real.name)
-    try:
-        edits.append(MAIN, "# with a link\n")
-        served(loop)
-    finally:
-        folder.unlink()
-        real.rename(folder)
-    edits.append(MAIN, "# without the link\n")
-    served(loop)
-
-
 def test_deleted_migration_is_no_loss(loop: Loop, edits: Edits) -> None:
     delete = ("--namespace", NAMESPACE, "delete", "--wait=true")
     assert kubectl(*delete, "pod", "--selector", "app.kubernetes.io/component=migrate").returncode == 0

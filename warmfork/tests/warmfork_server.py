@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -278,5 +279,10 @@ def session(number: int) -> list[Process]:
 
 def sockets(pid: int) -> set[str]:
     """Return what identifies the process's sockets, but for those of its standard streams."""
-    links = [path for path in Path(f"/proc/{pid}/fd").iterdir() if int(path.name) > 2]
-    return {target for path in links if (target := os.readlink(path)).startswith("socket:")}  # noqa: PTH115
+    found = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        # One may be closed while they are looked at.
+        with suppress(FileNotFoundError):
+            if int(path.name) > 2 and (target := os.readlink(path)).startswith("socket:"):  # noqa: PTH115
+                found.add(target)
+    return found
