@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 from devenv import (
@@ -49,6 +50,7 @@ def main() -> int:
     # Tools that devenv has brought come first, its engine's client only where there is no other.
     os.environ["PATH"] = os.pathsep.join([str(paths.BIN), os.environ.get("PATH", os.defpath), str(engine.BIN)])
     try:
+        _require_folders()
         return _COMMANDS[arguments.command](arguments)
     except Failure as failure:
         print(failure, file=sys.stderr)
@@ -239,8 +241,19 @@ def _in_venv(arguments: list[str], cwd: Path = paths.CHECKOUT) -> int:
     return interactive([python.venv_python(), *arguments], env=path, cwd=cwd)
 
 
+def _require_folders() -> None:
+    """Raise Failure where caches or state cannot be kept."""
+    for folder, variable in ((paths.CACHE, "XDG_CACHE_HOME"), (paths.STATE, "XDG_STATE_HOME")):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            # What a person may do is not told by modes alone.
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            remedy = f"make it a folder that you can write to, or point {variable} to another"
+            raise Failure(str(folder), error.strerror or str(error), remedy) from None
+
+
 def _require_disk() -> None:
-    paths.CACHE.mkdir(parents=True, exist_ok=True)
     # Asked first, so that a wrong setting is reported before anything starts.
     needed = _NEEDED_GIB[source.source()]
     # A prepared machine needs little more.

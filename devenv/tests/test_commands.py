@@ -46,6 +46,17 @@ def test_a_failure_is_three_lines_and_no_traceback(tmp_path: Path) -> None:
     assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["error", "cause", "next"]
 
 
+@pytest.mark.parametrize("variable", ("XDG_CACHE_HOME", "XDG_STATE_HOME"))
+def test_a_home_that_cannot_be_written_to_is_reported(variable: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    environment = {**os.environ, variable: str(tmp_path / "file")}
+    command = [sys.executable, "-m", "devenv", "ci"]
+    result = subprocess.run(command, cwd=paths.CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+    error, cause, remedy = result.stderr.splitlines()
+    assert (error, cause) == (f"error: {tmp_path}/file/todo-devenv", "cause: Not a directory")
+    assert variable in remedy
+
+
 def test_an_older_python_is_told_so() -> None:
     """As Ubuntu 22.04 has it. Nothing newer may be needed before that."""
     program = "import sys; sys.version_info = (3, 10, 12); import devenv"
