@@ -1,5 +1,8 @@
 """What becomes of a change that cannot be served: the old code serves on, and the change is tried again."""
 
+import time
+from pathlib import Path
+
 from warmfork import report
 from warmfork.events import EventLoop
 from warmfork.failure import Failure
@@ -7,12 +10,13 @@ from warmfork.parent.application import Application
 from warmfork.parent.handover import Handover
 from warmfork.parent.pending import PendingChange
 from warmfork.parent.preparation import Preparation
-from warmfork.parent.processes import Process, Processes
+from warmfork.parent.processes import Process, Processes, Role
+from warmfork.parent.restless import Restless
 from warmfork.parent.retry import Retry, is_conflict
 from warmfork.parent.starting import Starting
 
 # A process that ends before it is so many seconds old is replaced as one that has not started, less and less often.
-MINIMUM_UPTIME = 1.0
+_MINIMUM_UPTIME = 1.0
 
 
 class Failing:
@@ -29,6 +33,7 @@ class Failing:
         starting: Starting,
         application: Application,
         pending: PendingChange,
+        restless: Restless,
     ) -> None:
         """Nothing has failed. address: where the application is served, for people."""
         self._events = events
@@ -39,6 +44,7 @@ class Failing:
         self._starting = starting
         self._application = application
         self._pending = pending
+        self._restless = restless
         self._retry = Retry()
         # Why the present state is not served.
         self.failure: Failure | None = None
@@ -53,7 +59,7 @@ class Failing:
         self.failure = None
         self._events.cancel("retry")
         self._retry.succeed()
-        self._events.call_later("uptime", MINIMUM_UPTIME, self._retry.forget)
+        self._events.call_later("uptime", _MINIMUM_UPTIME, self._retry.forget)
 
     def note_touched(self) -> None:
         """Take note that files were written whose content is as it was."""
@@ -79,8 +85,28 @@ class Failing:
             self._starting.with_failure(failure)
         self._preparation.soon(is_served=False)
 
-    def on_exit(self, process: Process, code: int) -> None:
-        """Do the same for what a process has tried that has ended, and try again if that may help."""
+    def on_exit(self, process: Process, role: Role, code: int) -> None:
+        """Do what is to be done about the end of a process, which had that role."""
+        if role is Role.STARTING:
+            if process.outdated or (process.was_standby and not process.is_prepared) or not process.pid:
+                # What it had imported ahead was not as it should be; that says nothing about the change.
+                if process.outdated:
+                    names = report.files([Path(name) for name in process.outdated])
+                    report.log(f"the prepared process had an older {names}; importing everything")
+                self._starting.whole()
+            elif not process.is_fallback:
+                self._restless.settle()
+                self._fail(process, code)
+        elif role is Role.SERVING and not self._processes.one(Role.STARTING) and not self._handover.is_making_alone:
+            if process.age < _MINIMUM_UPTIME:
+                self._fail(process, code)
+            else:
+                report.log(f"the serving process ended {report.ending(code)}; starting another")
+                self._pending.began = time.monotonic()
+                self._starting.whole()
+
+    def _fail(self, process: Process, code: int) -> None:
+        """Go on without a process that has ended, and try again if that may help."""
         failure = process.failure or _ended(code)
         # Without a word it was killed, most likely by somebody else, as for want of memory.
         process.failed_at_startup |= process.failure is None

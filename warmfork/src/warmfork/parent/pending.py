@@ -7,6 +7,9 @@ from pathlib import Path
 from warmfork import report
 from warmfork.control.control import Outcome
 
+# Seconds from which on a lifespan is worth a word.
+_LEAST_LIFESPAN = 0.001
+
 Answer = Callable[[Outcome], None]
 
 
@@ -17,11 +20,13 @@ class PendingChange:
     serves was saved, whatever became of those changes.
     """
 
-    def __init__(self, app: str, files: Iterable[Path], began: float) -> None:
-        """app: what is named where there are no files."""
+    def __init__(self, app: str, address: str, files: Iterable[str], *, has_served: bool) -> None:
+        """app: what is named where there are no files; address: where it is served, for people."""
         self._app = app
-        self.files = set(files)
-        self.began = began
+        self._address = address
+        self._has_served = has_served
+        self.files = set(map(Path, files))
+        self.began = time.monotonic()
         self.unserved: set[str] = set()
         self._failed: set[Path] = set()
         self._answers: list[Answer] = []
@@ -36,7 +41,7 @@ class PendingChange:
         return time.monotonic() - self.began
 
     @property
-    def milliseconds(self) -> int:
+    def _milliseconds(self) -> int:
         """The same, for a line."""
         return round(1_000 * self.seconds)
 
@@ -53,13 +58,18 @@ class PendingChange:
         """Let one more hear of its effect."""
         self._answers.append(answer)
 
-    def succeed(self, how: str) -> None:
-        """Tell everybody that its files are served. how: as the line is to end."""
-        report.log(f"{self}: reloaded in {self.milliseconds} ms {how}")
-        self.settle()
+    def note_served(self, way: str, refusal: str, lifespan: float) -> None:
+        """Take note that its files are served, and tell everybody.
 
-    def settle(self) -> None:
-        """Take note that its files are served."""
+        refusal: why it was not swapped; lifespan: seconds that the application has taken to start.
+        """
+        of_lifespan = f", lifespan {round(1_000 * lifespan)} ms" if lifespan >= _LEAST_LIFESPAN else ""
+        if self._has_served:
+            how = f"{way}: {refusal}" if refusal else way
+            report.log(f"{self}: reloaded in {self._milliseconds} ms ({how}){of_lifespan}")
+        else:
+            self._has_served = True
+            report.log(f"serving {self._app} on {self._address} (started in {self._milliseconds} ms){of_lifespan}")
         self.files.clear()
         self.unserved.clear()
         self._answer(Outcome("reloaded"))

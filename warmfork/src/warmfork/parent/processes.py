@@ -90,6 +90,11 @@ class Process:
         """Whether it was prepared ahead of the change."""
         return bool(self.deferred)
 
+    @property
+    def way(self) -> str:
+        """How it has come to the newest code, in a word."""
+        return "swapped" if self.is_copy else "standby" if self.was_standby else "imported"
+
     def become(self, role: Role) -> None:
         """Change what it is there for. Raises ValueError for a change that does not exist."""
         if role not in _TRANSITIONS[self.role]:

@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from warmfork import report
 from warmfork.channel import Message
 from warmfork.control.control import Outcome
 from warmfork.events import EventLoop
 from warmfork.failure import Failure
 from warmfork.parent.application import Application
 from warmfork.parent.children import Children
-from warmfork.parent.failing import MINIMUM_UPTIME, Failing
+from warmfork.parent.failing import Failing
 from warmfork.parent.files import Files
 from warmfork.parent.forking import Forking
 from warmfork.parent.handover import Handover
@@ -28,11 +27,8 @@ from warmfork.parent.starting import Starting
 from warmfork.settings import Settings
 from warmfork.snapshot.record import Record
 
-# Seconds from which on a lifespan is worth a word.
-_LEAST_LIFESPAN = 0.001
-# Seconds until what was half written when the application has read it is there, and how often it is started once more
-# before it is served all the same: one may read half a file whenever it starts.
-_WRITING, _MOST_TORN = 0.05, 3
+# Seconds until what was half written when the application has read it is there.
+_WRITING = 0.05
 
 
 class Reloader:
@@ -59,8 +55,6 @@ class Reloader:
         asks what that is, to look at it later; take_over: imports libraries here as well, each in so many seconds;
         restart: replaces this program by another.
         """
-        self._settings = settings
-        self._address = address
         self._events = events
         self._files = files
         self._libraries = libraries
@@ -72,7 +66,9 @@ class Reloader:
         self._processes = self._children.processes
         self._handover = Handover(self._processes, events, settings)
         self._application = Application(settings.app, state.exclusive if state else "")
-        self._pending = PendingChange(settings.app, map(Path, state.files) if state else (), began=time.monotonic())
+        self._pending = PendingChange(
+            settings.app, address, state.files if state else (), has_served=bool(state and state.processes)
+        )
         self._preparation = Preparation(
             settings, events, children=self._children, application=self._application, files=files, take_over=take_over
         )
@@ -85,6 +81,7 @@ class Reloader:
             files=files,
             pending=self._pending,
         )
+        self._restless = Restless(files.sources)
         self._failing = Failing(
             events,
             address=address,
@@ -94,13 +91,10 @@ class Reloader:
             starting=self._starting,
             application=self._application,
             pending=self._pending,
+            restless=self._restless,
         )
-        self._restless = Restless(files.sources)
-        self._has_served = bool(state and state.processes)
         # Why the last change could not be swapped.
         self._refusal = ""
-        # How often it was started for this change and has read what nobody has meant.
-        self._torn = 0
         self._is_stopping = False
         for fields in state.processes if state else ():
             self._children.take_over(fields)
@@ -180,7 +174,7 @@ class Reloader:
         self._children.note_change(changed)
         self._children.kill(Role.STARTING)
         self._refusal = ""
-        self._torn = 0
+        self._starting.note_change()
         self._pending.add(changed, began, answer)
         self._handover.hold()
         names = frozenset(map(str, changed))
@@ -289,10 +283,8 @@ class Reloader:
         self._look()
         if process.role is not Role.STARTING:
             return
-        torn = set() if process.is_fallback else self._starting.written_meanwhile(fields["read"])
-        torn.update(map(Path, fields["torn"]))
-        if torn and self._torn < _MOST_TORN:
-            self._torn += 1
+        torn = self._starting.torn(process, fields)
+        if torn and self._starting.may_start_again():
             self._children.withdraw(process)
             self.act(Change(files=frozenset(map(str, torn))))
             return
@@ -304,14 +296,18 @@ class Reloader:
         if not self._handover.promote(process):
             return
         self._starting.has_ended()
-        if process.is_fallback:
-            return
+        if not process.is_fallback:
+            self._note_served(process, fields, torn)
+
+    def _note_served(self, process: Process, fields: dict[str, Any], torn: set[Path]) -> None:
+        """Take note that a process serves, and of what it has told. torn: files that it is to read once more."""
         self._children.choose_template(process)
-        self._report_success(process, fields["lifespan"])
+        self._pending.note_served(process.way, self._refusal, fields["lifespan"])
         if process.is_copy:
             self._application.note_swapped(fields["swapped"], self._files.sources)
             self._children.note_swapped(fields["swapped"])
         else:
+            self._handover.note_start(self._pending.seconds)
             self._application.note_imported(fields, self._pending.seconds)
         self._files.sources.settle()
         self._restless.settle()
@@ -328,21 +324,6 @@ class Reloader:
             return []
         return self._libraries.note_variables(fields["record"]["setting"], fields["bound"])
 
-    def _report_success(self, process: Process, lifespan: float) -> None:
-        """Tell everybody that it serves. lifespan: seconds that the application has taken to start."""
-        if not process.is_copy:
-            self._handover.note_start(self._pending.seconds)
-        of_lifespan = f", lifespan {round(1_000 * lifespan)} ms" if lifespan >= _LEAST_LIFESPAN else ""
-        if self._has_served:
-            way = "swapped" if process.is_copy else "standby" if process.was_standby else "imported"
-            how = f"{way}: {self._refusal}" if self._refusal else way
-            self._pending.succeed(f"({how}){of_lifespan}")
-        else:
-            self._has_served = True
-            started = f"started in {self._pending.milliseconds} ms"
-            report.log(f"serving {self._settings.app} on {self._address} ({started}){of_lifespan}")
-            self._pending.settle()
-
     def _on_exit(self, process: Process, code: int) -> None:
         """Take note of the end of a process."""
         role = process.role
@@ -350,20 +331,4 @@ class Reloader:
         if self._is_stopping:
             return
         self._handover.on_exit()
-        if role is Role.STARTING:
-            if process.outdated or (process.was_standby and not process.is_prepared) or not process.pid:
-                # What it had imported ahead was not as it should be; that says nothing about the change.
-                if process.outdated:
-                    names = report.files([Path(name) for name in process.outdated])
-                    report.log(f"the prepared process had an older {names}; importing everything")
-                self._starting.whole()
-            elif not process.is_fallback:
-                self._restless.settle()
-                self._failing.on_exit(process, code)
-        elif role is Role.SERVING and not self._processes.one(Role.STARTING) and not self._handover.is_making_alone:
-            if process.age < MINIMUM_UPTIME:
-                self._failing.on_exit(process, code)
-            else:
-                report.log(f"the serving process ended {report.ending(code)}; starting another")
-                self._pending.began = time.monotonic()
-                self._starting.whole()
+        self._failing.on_exit(process, role, code)

@@ -1,7 +1,8 @@
 """The ways in which a process comes to start the application in its newest state."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from warmfork import report
 from warmfork.events import EventLoop
@@ -14,6 +15,9 @@ from warmfork.parent.pending import PendingChange
 from warmfork.parent.policy import Change
 from warmfork.parent.preparation import Preparation
 from warmfork.parent.processes import Process, Role
+
+# How often an application is started once more because somebody was writing what it has read.
+_MOST_AGAIN = 3
 
 
 class Starting:
@@ -38,8 +42,10 @@ class Starting:
         self._application = application
         self._files = files
         self._pending = pending
-        # Files that somebody has written since the last start, whatever they hold.
+        # Files that somebody has written since the last start, whatever they hold, and how often that was a reason to
+        # start once more.
         self._written: set[Path] = set()
+        self._again = 0
 
     def whole(self) -> None:
         """Fork a process that imports all of the application; in its turn, if only one may run at a time."""
@@ -76,14 +82,29 @@ class Starting:
         else:
             self._anew()
 
+    def note_change(self) -> None:
+        """Take note that something has changed."""
+        self._again = 0
+
     def note_written(self, paths: Iterable[Path]) -> None:
         """Take note of files that were written, came or went."""
         self._written.update(filter(self._files.sources.concerns, paths))
 
-    def written_meanwhile(self, read: Iterable[str]) -> set[Path]:
-        """Return files that were written while a process has started that has read them, or listed their folders."""
-        known = set(read)
-        return {path for path in self._written if not known.isdisjoint((str(path), str(path.parent)))}
+    def torn(self, process: Process, fields: Mapping[str, Any]) -> set[Path]:
+        """Return files that somebody was writing when the process has read them, or listed their folders.
+
+        fields: what it has told when it had started.
+        """
+        if process.is_fallback:
+            return set()
+        read = set(fields["read"])
+        written = {path for path in self._written if not read.isdisjoint((str(path), str(path.parent)))}
+        return {*written, *map(Path, fields["torn"])}
+
+    def may_start_again(self) -> bool:
+        """Tell whether to start once more for the same change; an application may read half a file at every start."""
+        self._again += 1
+        return self._again <= _MOST_AGAIN
 
     @property
     def is_under_way(self) -> bool:
