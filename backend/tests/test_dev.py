@@ -13,7 +13,7 @@ import pytest
 
 from backend_process import BACKEND, PATIENCE, answers, environment, eventually
 from dev.__main__ import PortError, bind, main
-from dev.database import DatabaseError, Postgres
+from dev.database import AS_NOBODY, DatabaseError, Postgres
 from dev.ports import listener
 from statements import execute
 from tests.ports import reserved_port
@@ -158,6 +158,16 @@ def test_interrupted_creation_is_started_over(tmp_path: Path) -> None:
     (tmp_path / "data/unfinished/PG_VERSION").write_text("18\n")
     with Postgres(tmp_path / "data", durable=False) as server:
         assert execute(server.url(), "SELECT 1") == [(1,)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="PostgreSQL runs as whoever starts it, but not as root")
+def test_programs_are_found_in_a_home_that_is_closed_to_others(tmp_path: Path) -> None:
+    """PostgreSQL asks access() for its own, which may lie in root's home."""
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "program").touch(mode=0o755)
+    ask = f"import os, sys; sys.exit(not os.access({str(closed / 'program')!r}, os.X_OK))"
+    assert subprocess.run([*AS_NOBODY, sys.executable, "-c", ask], check=False).returncode == 0
 
 
 def test_password_is_needed_and_not_guessable(postgres: Postgres) -> None:
