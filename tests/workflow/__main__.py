@@ -39,6 +39,8 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     folder = Path(tempfile.mkdtemp(prefix="workflow-"))
+    # As a runner's home.
+    folder.chmod(0o755)
     sha = output(["git", "rev-parse", "HEAD"], cwd=paths.CHECKOUT)
     failed = [job.name for job in jobs if not run(job, folder / job.name, paths.CHECKOUT, sha)]
     if failed:
