@@ -103,7 +103,7 @@ def test_name_that_is_not_utf_8_hinders_no_save(loop: Loop, edits: Edits) -> Non
         file.write(b"COFFEE = True\n")
     try:
         edits.append(MAIN, "# beside a name in Latin-1\n")
-        loop.until("the other file's save is served", lambda: "# beside" in "".join(main_files()))
+        loop.until("the other file's save is served", lambda: all("# beside" in text for text in main_files()))
     finally:
         os.unlink(name)  # noqa: PTH108 - of bytes
     edits.append(MAIN, "# without it\n")
