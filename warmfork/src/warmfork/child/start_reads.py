@@ -38,15 +38,18 @@ class StartReads:
 
     @property
     def read(self) -> list[str]:
-        """The files that were opened, and the folders that were listed; without links."""
-        return sorted(map(os.path.realpath, self._opened | self._listed))
+        """The files that were opened, and the folders below the reload folders that were listed; without links."""
+        listed = filter(self._is_below, map(os.path.realpath, self._listed))
+        return sorted({*map(os.path.realpath, self._opened), *listed})
+
+    def _is_below(self, folder: str) -> bool:
+        path = Path(folder)
+        return any(tree == path or tree in path.parents for tree in self._sources.trees)
 
     def _on_list(self, _: str, arguments: tuple[Any, ...]) -> None:
         # A folder may be given by its descriptor.
         with suppress(OSError, ValueError, TypeError):
-            path = Path(os.path.realpath(absolute(arguments[0])))
-            if any(tree == path or tree in path.parents for tree in self._sources.trees):
-                self._listed.add(str(path))
+            self._listed.add(absolute(arguments[0]))
 
     def _on_open(self, _: str, arguments: tuple[Any, ...]) -> None:
         if self._is_reading:
