@@ -36,12 +36,16 @@ def devenv(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return commands.main()
 
 
+def program(command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run devenv as a program of its own, with these variables beside its environment."""
+    words, environment = [sys.executable, "-m", "devenv", command], {**os.environ, **variables}
+    return subprocess.run(words, cwd=paths.CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.core
 def test_a_failure_is_three_lines_and_no_traceback(tmp_path: Path) -> None:
     own = {"XDG_CACHE_HOME": str(tmp_path / "cache"), "XDG_STATE_HOME": str(tmp_path / "state")}
-    environment = {**os.environ, **own, "DEVENV_SOURCE": "internet"}
-    command = [sys.executable, "-m", "devenv", "compose"]
-    result = subprocess.run(command, cwd=paths.CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+    result = program("compose", **own, DEVENV_SOURCE="internet")
     assert result.returncode == 1
     assert [line.partition(":")[0] for line in result.stderr.splitlines()] == ["error", "cause", "next"]
 
@@ -49,9 +53,7 @@ def test_a_failure_is_three_lines_and_no_traceback(tmp_path: Path) -> None:
 @pytest.mark.parametrize("variable", ("XDG_CACHE_HOME", "XDG_STATE_HOME"))
 def test_a_home_that_cannot_be_written_to_is_reported(variable: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    environment = {**os.environ, variable: str(tmp_path / "file")}
-    command = [sys.executable, "-m", "devenv", "ci"]
-    result = subprocess.run(command, cwd=paths.CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+    result = program("ci", **{variable: str(tmp_path / "file")})
     error, cause, remedy = result.stderr.splitlines()
     assert (error, cause) == (f"error: {tmp_path}/file/todo-devenv", "cause: Not a directory")
     assert variable in remedy
@@ -69,9 +71,7 @@ def test_an_older_python_is_told_so() -> None:
 
 def test_a_failure_is_on_the_page_of_a_run_on_github(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
-    environment = {**os.environ, "DEVENV_SOURCE": "internet", "GITHUB_STEP_SUMMARY": str(summary)}
-    command = [sys.executable, "-m", "devenv", "compose"]
-    result = subprocess.run(command, cwd=paths.CHECKOUT, env=environment, capture_output=True, text=True, check=False)
+    result = program("compose", DEVENV_SOURCE="internet", GITHUB_STEP_SUMMARY=str(summary))
     assert result.returncode == 1
     assert "error: DEVENV_SOURCE=internet" in summary.read_text()
 

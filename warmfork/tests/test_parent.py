@@ -480,11 +480,14 @@ def test_request_under_way_while_the_parent_restarts(tiny: Project, serve: Serve
     server.await_end_of(pid)
 
 
-def test_process_that_is_just_ending_while_the_parent_restarts() -> None:
+@pytest.fixture
+def children() -> Children:
+    """None yet, and none is forked."""
+    return Children(EventLoop(), cast(Forking, None), 0, on_message=lambda *_: None, on_exit=lambda *_: None)
+
+
+def test_process_that_is_just_ending_while_the_parent_restarts(children: Children) -> None:
     """It is not reaped yet, but has closed its channel, of which the next parent would get the descriptor."""
-    # It forks nothing here.
-    forking = cast(Forking, None)
-    children = Children(EventLoop(), forking, 0, on_message=lambda *_: None, on_exit=lambda *_: None)
     with ExitStack() as stack:
         others = []
         for pid in (1, 2):
@@ -500,10 +503,9 @@ def test_process_that_is_just_ending_while_the_parent_restarts() -> None:
         assert os.fstat(left["channel"])
 
 
-def test_copy_of_the_template_leaves_no_file_open(tmp_path: Path) -> None:
+def test_copy_of_the_template_leaves_no_file_open(tmp_path: Path, children: Children) -> None:
     """What has changed since is sent to it in a file; the parent must not keep that."""
     (tmp_path / "module.py").touch()
-    children = Children(EventLoop(), cast(Forking, None), 0, on_message=lambda *_: None, on_exit=lambda *_: None)
     mine, other = Channel.pair()
     template = Process(1, mine, Role.TEMPLATE, 0, is_prepared=True, stale={tmp_path / "module.py"})
     with closing(mine), closing(other):
