@@ -18,8 +18,8 @@ from tests.drills.verdict import give
 from tests.e2e.kubectl import kubectl
 from tests.live_update import application
 from tests.live_update.application import NAMESPACE, Answer, create_todo, pods, request, take_todo
-from tests.live_update.checkout import Edits, copy_checkout
-from tests.live_update.loop import BUILD, Loop
+from tests.live_update.checkout import copy_checkout
+from tests.live_update.loop import Loop
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -77,14 +77,12 @@ def test_machine_that_was_asleep_goes_on(loop: Loop) -> None:
         # What a node is given to tell of itself, and more; nothing that could be awaited.
         time.sleep(SLEEP)
     woken = time.monotonic()
-    edits = Edits(loop.checkout)
-    edits.append("backend/app/main.py", "# saved after the sleep\n")
-    edits.append("frontend/style.css", "/* saved after the sleep */\n")
-    loop.until("every replica serves what was saved", lambda: application.serves(loop.checkout))
-    print(f"\nasleep for {SLEEP} s: two saves served by all {time.monotonic() - woken:.1f} s after")
-    assert take_todo(number) == "from before the sleep"
-    edits.restore()
-    loop.until("the application runs with the restored files", loop.is_settled, BUILD)
+    with loop.edits() as edits:
+        edits.append("backend/app/main.py", "# saved after the sleep\n")
+        edits.append("frontend/style.css", "/* saved after the sleep */\n")
+        loop.until("every replica serves what was saved", lambda: application.serves(loop.checkout))
+        print(f"\nasleep for {SLEEP} s: two saves served by all {time.monotonic() - woken:.1f} s after")
+        assert take_todo(number) == "from before the sleep"
     assert pods("backend") == before
 
 

@@ -41,10 +41,8 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
 
 @pytest.fixture
 def edits(loop: Loop) -> Iterator[Edits]:
-    edits = Edits(loop.checkout)
-    yield edits
-    edits.restore()
-    loop.until("the application runs with the restored files", loop.is_settled, BUILD)
+    with loop.edits() as edits:
+        yield edits
 
 
 def served(loop: Loop, seconds: float = 60) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.live_update import migration
 from tests.live_update.checkout import Edits, copy_checkout
-from tests.live_update.loop import BUILD, Loop
+from tests.live_update.loop import Loop
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,10 +29,8 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
 
 @pytest.fixture
 def edits(loop: Loop) -> Iterator[Edits]:
-    edits = Edits(loop.checkout)
-    yield edits
-    edits.restore()
-    loop.until("the application runs with the restored files", loop.is_settled, BUILD)
+    with loop.edits() as edits:
+        yield edits
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any
 
 from devenv import dashboard
 from tests.live_update import application
+from tests.live_update.checkout import Edits
 
 # Seconds. A wait ends as soon as it can; these only bound it.
 START = 300
@@ -131,6 +132,14 @@ class Loop:
                 history = resource["status"].get("buildHistory") or [{}]
                 errors += [f"{name}: {history[0]['error']}"] if "error" in history[0] else []
         return "\n".join([*errors, *self._log.read_text(errors="replace").splitlines()[-TAIL_LINES:]])
+
+    @contextlib.contextmanager
+    def edits(self) -> Iterator[Edits]:
+        """Edits of the checkout; when they are no longer needed, they are taken back and the loop is settled again."""
+        edits = Edits(self.checkout)
+        yield edits
+        edits.restore()
+        self.until("the application runs with the restored files", self.is_settled, BUILD)
 
     @contextlib.contextmanager
     def live_update(self, component: str) -> Iterator[None]:
