@@ -34,7 +34,7 @@ def ensure() -> None:
     else:
         paths.STAND_INS.unlink(missing_ok=True)
     _start_stopped()
-    if _exists(_NODE):
+    if exists():
         # ctlptl takes a cluster that does not answer yet for a lost one, and makes a new one without the data.
         _await_ready()
     else:
@@ -61,6 +61,11 @@ def delete() -> None:
     """Delete the cluster with all its volumes, and the registry with all its images."""
     with report("delete the cluster") as log:
         run(["ctlptl", "delete", "--ignore-not-found", "-f", _declaration()], log)
+
+
+def exists() -> bool:
+    """Tell whether there is one, running or not."""
+    return _exists(_NODE)
 
 
 def is_ready() -> bool:

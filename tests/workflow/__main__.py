@@ -15,16 +15,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from devenv import engine, paths
+from devenv import cluster, engine, paths
 from devenv.failure import Failure
-from devenv.process import output, succeeds
+from devenv.process import output
 from tests.workflow.actions import use
 from tests.workflow.expressions import Contexts, fill, holds
 from tests.workflow.jobs import Job, Step, UnknownError, read
 from tests.workflow.runner import BROUGHT, Runner
 
 WORKFLOWS = paths.CHECKOUT / ".github" / "workflows"
-CLUSTER = "todo-control-plane"
 
 
 def main() -> int:
@@ -64,7 +63,7 @@ def require_machine() -> None:
     engine.ensure()
     if missing := [name for name in BROUGHT if not shutil.which(name)]:
         raise Failure(", ".join(missing), "a hosted runner brings it, and this machine has none", "install it")
-    if succeeds(["docker", "container", "inspect", CLUSTER]):
+    if cluster.exists():
         raise Failure(
             "the loop's cluster", "it is here, and the jobs would use and delete it", "make backup, then make clean"
         )
