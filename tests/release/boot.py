@@ -11,9 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.release.names import ADDRESSES, HTTPS, IMAGES, PROXY, RELEASES, RESOLVER
-
-BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+from tests.release.names import ADDRESSES, BUNDLE, HTTPS, IMAGES, PROXY, RELEASES, RESOLVER
 
 
 def main(folder: Path, internet: Path, upstream: str, *, behind_proxy: bool) -> None:

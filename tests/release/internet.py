@@ -18,13 +18,13 @@ import httpx
 import trustme
 
 from devenv import paths, versions
+from devenv.process import output
 from devenv.progress import run_steps
 from devenv.registry import images, node
 from devenv.tools import ALL, Tool
 from tests.ports import reserved_port
-from tests.release.names import ADDRESSES
+from tests.release.names import ADDRESSES, BUNDLE
 
-BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 # What a release has beside its program, where it is an archive.
 COMPANIONS = ("LICENSE", "README.md")
 # The real name of an image, and which of ours takes its place.
@@ -176,7 +176,4 @@ def push(address: str, name: str, source: str) -> str:
 
 
 def docker(*arguments: str | Path) -> str:
-    result = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
-    if result.returncode:
-        raise ConnectionError(f"docker {arguments[0]}: {result.stderr.strip()[-2_000:]}")
-    return result.stdout.strip()
+    return output(["docker", *arguments])

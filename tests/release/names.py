@@ -3,6 +3,10 @@
 Addresses of a link inside the machine's own network namespace; nothing outside it can reach them.
 """
 
+from pathlib import Path
+
+# The certificate authorities that a Debian machine trusts.
+BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 HTTPS = 443
 RESOLVER = "10.77.0.1"
 RELEASES = "10.77.0.2"

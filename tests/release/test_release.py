@@ -40,6 +40,11 @@ def machine(folder: Path, served: internet.Internet) -> Iterator[Machine]:
 
 @pytest.fixture(scope="module")
 def checkout(machine: Machine, served: internet.Internet) -> Path:
+    return pinned_checkout(machine, served)
+
+
+def pinned_checkout(machine: Machine, served: internet.Internet) -> Path:
+    """Return a checkout on the machine that takes what is served for the real releases and images."""
     checkout = copy_checkout(machine.home / "todo")
     (checkout / ".venv").unlink()
     served.pin(checkout)
@@ -76,10 +81,7 @@ def test_loop_runs_from_released_parts(machine: Machine, checkout: Path) -> None
 def test_cluster_comes_through_a_proxy(folder: Path, served: internet.Internet) -> None:
     """Tools, the node and the images that it pulls; what is on the machine itself is asked directly."""
     with Machine(folder / "behind-proxy", served, behind_proxy=True) as machine:
-        checkout = copy_checkout(machine.home / "todo")
-        (checkout / ".venv").unlink()
-        served.pin(checkout)
-        assert make(machine, checkout, "ci") == ""
+        assert make(machine, pinned_checkout(machine, served), "ci") == ""
 
 
 @contextmanager
