@@ -36,11 +36,9 @@ def ensure() -> None:
     """A running engine that the loop can use. Raises Failure with what to install where devenv cannot bring one."""
     _require_local()
     if not is_running():
-        if not _is_brought() and shutil.which("dockerd"):
-            _start_installed()
-        else:
-            run_steps("Container engine", [Step("unpack the container engine", 20, _is_brought, _bring)])
-            _start()
+        if not shutil.which("dockerd"):
+            run_steps("Container engine", [Step("bring the container engine", 20, _is_brought, _bring)])
+        _start()
     _require_known()
 
 
@@ -101,6 +99,9 @@ def _bring(log: Log) -> None:
         apt.install(["iptables"], log)
     if apt.release() != ("debian", "bookworm"):
         apt.install(["docker.io"], log)
+        if not shutil.which("docker"):
+            # Debian's, since 13.
+            apt.install(["docker-cli"], log)
         BIN.mkdir(parents=True, exist_ok=True)
         for name in ("docker", "dockerd"):
             (BIN / name).symlink_to(shutil.which(name) or f"/usr/bin/{name}")
@@ -121,35 +122,37 @@ def _bring(log: Log) -> None:
 
 
 def _start() -> None:
-    """Start the brought dockerd as a process of its own, which outlives this one."""
-    paths.ENGINE_DATA.mkdir(parents=True, exist_ok=True)
-    _LOG.parent.mkdir(parents=True, exist_ok=True)
     with report("start the container engine"):
-        # Left by an engine that was killed; a new one refuses to start beside it.
-        if not _own_pid():
-            _PIDFILE.unlink(missing_ok=True)
-            with _LOG.open("wb") as log:
-                subprocess.Popen(
-                    [BIN / "dockerd", "--data-root", paths.ENGINE_DATA, "--pidfile", _PIDFILE],
-                    env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+        if os.geteuid() == 0 and succeeds(["systemctl", "start", "docker"]):
+            pass
+        elif _is_brought():
+            _run()
+        else:
+            raise Failure(
+                "container engine",
+                "Docker is installed but does not answer",
+                "start it: sudo systemctl start docker, or Docker Desktop",
+            )
         _wait(is_running, "start")
 
 
-def _start_installed() -> None:
-    if os.geteuid() == 0 and succeeds(["systemctl", "start", "docker"]):
-        with report("start the container engine"):
-            _wait(is_running, "start")
+def _run() -> None:
+    """Run the brought dockerd as a process of its own, which outlives this one."""
+    if _own_pid():
         return
-    raise Failure(
-        "container engine",
-        "Docker is installed but does not answer",
-        "start it: sudo systemctl start docker, or Docker Desktop",
-    )
+    paths.ENGINE_DATA.mkdir(parents=True, exist_ok=True)
+    _LOG.parent.mkdir(parents=True, exist_ok=True)
+    # Left by an engine that was killed; a new one refuses to start beside it.
+    _PIDFILE.unlink(missing_ok=True)
+    with _LOG.open("wb") as log:
+        subprocess.Popen(
+            [BIN / "dockerd", "--data-root", paths.ENGINE_DATA, "--pidfile", _PIDFILE],
+            env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
 
 
 def _own_pid() -> int:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from devenv import engine
+from devenv import apt, engine
 from devenv.failure import Failure
+from devenv.process import Log
 
 Docker = Callable[..., None]
 
@@ -71,3 +72,28 @@ def test_without_root_and_engine_the_way_without_containers_is_named(
     with pytest.raises(Failure) as failure:
         engine.ensure()
     assert "make dev" in failure.value.remedy
+
+
+@pytest.mark.parametrize(
+    "packages",
+    ({"docker.io": ["docker", "dockerd"]}, {"docker.io": ["dockerd"], "docker-cli": ["docker"]}),
+    ids=("client with the engine", "client apart"),
+)
+def test_engine_of_the_distribution_has_its_client(
+    packages: dict[str, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    def install(names: list[str], _: Log) -> None:
+        for name in names:
+            for program in packages[name]:
+                (tmp_path / program).touch(mode=0o755)
+
+    for program in ("apt-get", "iptables"):
+        (tmp_path / program).touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(engine, "BIN", tmp_path / "brought")
+    monkeypatch.setattr(apt, "release", lambda: ("debian", "trixie"))
+    monkeypatch.setattr(apt, "install", install)
+    engine._bring(log)
+    assert (tmp_path / "brought" / "docker").is_file()
+    assert (tmp_path / "brought" / "dockerd").is_file()
