@@ -64,7 +64,6 @@ def main() -> int:
 def _up(arguments: argparse.Namespace) -> int:
     """Prepare whatever is missing, start the cluster, run `tilt up` in the foreground"""
     _prepare()
-    credentials.write()
     _start_dashboard()
     return loop.up(["--", *arguments.tilt] if arguments.tilt else [])
 
@@ -86,6 +85,9 @@ def _prepare() -> None:
         _require_disk()
         engine.ensure()
         tools.ensure()
+        # Before there is a cluster, so that none is ever without: this may be interrupted at any time.
+        credentials.require_known()
+        credentials.write()
         cluster.ensure()
 
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from devenv import cluster, credentials, job_summary, paths
+from devenv import cluster, job_summary, paths
 from devenv.process import interactive, output, run
 from devenv.progress import report, say
 
@@ -21,7 +21,6 @@ _STARTING = ("PodInitializing", "ContainerCreating")
 
 def verify() -> int:
     """Run `tilt ci` in a fresh namespace; on failure print the reasons last and keep all. Returns its exit code."""
-    credentials.write()
     shutil.rmtree(paths.CI_REPORT, ignore_errors=True)
     paths.CI_REPORT.mkdir(parents=True)
     _delete_namespace(wait=True)

@@ -14,11 +14,12 @@ from devenv.progress import report, run_steps
 from devenv.registry import images, node, programs
 from devenv.source import REGISTRY, source
 
-CONTEXT = "kind-todo"
+_NAME = "todo"
+CONTEXT = f"kind-{_NAME}"
 _DECLARATION = paths.CHECKOUT / "ctlptl.yaml"
 _RENDERED = paths.STATE / "ctlptl.yaml"
 _REGISTRY = "todo-registry"
-_NODE = "todo-control-plane"
+_NODE = f"{_NAME}-control-plane"
 PAGE = "http://localhost:8080"
 _PAGE_PORT = 8080
 _REGISTRY_PORT = 5005
@@ -35,6 +36,9 @@ def ensure() -> None:
         paths.STAND_INS.unlink(missing_ok=True)
     _start_stopped()
     if exists():
+        if not succeeds(["kubectl", "config", "get-contexts", CONTEXT]):
+            with report(f"write {CONTEXT} to kubeconfig") as log:
+                run(["kind", "export", "kubeconfig", "--name", _NAME], log)
         # ctlptl takes a cluster that does not answer yet for a lost one, and makes a new one without the data.
         _await_ready()
     else:
@@ -61,6 +65,8 @@ def delete() -> None:
     """Delete the cluster with all its volumes, and the registry with all its images."""
     with report("delete the cluster") as log:
         run(["ctlptl", "delete", "--ignore-not-found", "-f", _declaration()], log)
+        # ctlptl knows those of kubeconfig alone.
+        run(["kind", "delete", "cluster", "--name", _NAME], log)
 
 
 def exists() -> bool:

@@ -28,6 +28,16 @@ _FOR_KUSTOMIZE = paths.CHECKOUT / "k8s" / "components" / "generated-secret" / "d
 _FOR_COMPOSE = paths.CHECKOUT / "docker" / ".env"
 
 
+def require_known() -> None:
+    """Raise Failure when the cluster's database has passwords that are not kept here."""
+    if cluster.exists() and not _KEPT.is_file():
+        raise Failure(
+            f"the cluster {cluster.CONTEXT}",
+            f"another user of this machine has made it, or its passwords were lost: there is no {_KEPT}",
+            "leave it to that user, and work without containers: make dev; make clean deletes it with its database",
+        )
+
+
 def write() -> None:
     """Make the passwords that there are not yet, and put them where kustomize reads them."""
     kept = _read()

@@ -99,6 +99,21 @@ def test_database_that_does_not_take_the_passwords_keeps_the_old_ones(
     assert passwords(kept) == before
 
 
+def test_cluster_whose_passwords_are_not_kept_is_left_alone(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "exists", lambda: True)
+    with pytest.raises(Failure, match="cluster kind-todo\ncause: another user of this machine has made it"):
+        credentials.require_known()
+    assert list(kept.iterdir()) == []
+    credentials.write()
+    credentials.require_known()
+
+
+def test_passwords_of_a_cluster_to_come_need_not_be_kept(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "exists", lambda: False)
+    credentials.require_known()
+    assert list(kept.iterdir()) == []
+
+
 def test_passwords_of_before_there_was_a_next_are_kept(kept: Path) -> None:
     credentials.write()
     file = kept / "state" / "database.env"
