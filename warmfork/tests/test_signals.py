@@ -191,6 +191,22 @@ async def lifespan(_):
 
 app = Starlette(routes=app.routes, lifespan=lifespan)
 """
+# A request that is under way for as long as the test likes.
+WAITING = """
+import asyncio
+from pathlib import Path
+
+
+async def waiting(_):
+    Path("waiting").touch()
+    while not Path("released").exists():
+        await asyncio.sleep(0.01)
+    return PlainTextResponse("released")
+
+
+app.routes.append(Route("/waiting", waiting))
+
+"""
 # How libraries find out that the server is about to end, as sse-starlette does.
 ENDING_STREAM = """
 import signal
@@ -227,6 +243,27 @@ def test_handlers_of_the_application_are_called(tiny: Project, serve: Serve) -> 
     server.signal(signal.SIGTERM)
     assert_ends(server)
     assert notes.read_text().splitlines() == [f"1 {word}" for word in expected]
+
+
+def test_handler_is_called_once_in_a_process_that_a_reload_and_the_end_both_end(tiny: Project, serve: Serve) -> None:
+    tiny.append("main.py", HANDLERS.replace("app = Starlette", f"{WAITING}\napp = Starlette"))
+    server = serve(tiny, "--timeout-graceful-shutdown", "60")
+    notes = tiny.directory / "notes"
+    with server.connect() as connection:
+        connection.send(request("/waiting"))
+        server.until("the request is under way", lambda: tiny.exists("waiting"))
+        tiny.write("version.py", "VERSION = 1\n")
+        server.until_text("1")
+        server.signal(signal.SIGTERM)
+        # The old process is told before it.
+        server.until("the new process is told to end", lambda: notes.exists() and "1 start\n" in notes.read_text())
+        tiny.touch("released")
+        _, headers = connection.head()
+        assert connection.body(headers) == b"released"
+    assert_ends(server)
+    lines = notes.read_text().splitlines()
+    expected = [f"{version} {word}" for version in (0, 1) for word in ("import", "shutdown", "start")]
+    assert sorted(lines) == expected
 
 
 @pytest.mark.parametrize("loop", ("asyncio", "uvloop"))

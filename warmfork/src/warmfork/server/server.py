@@ -140,7 +140,8 @@ class Server(uvicorn.Server):
             self._begin_to_exit()
             self._run(self._leave())
         elif message.event == "stop":
-            self._begin_to_exit()
+            if not self._leaving:
+                self._begin_to_exit()
             self._stop()
         else:
             close_all(message.descriptors)
