@@ -28,6 +28,7 @@ _READY_SECONDS = 180
 
 def ensure() -> None:
     """A cluster that answers. Containers that were stopped or killed are started again with their data."""
+    _require_loopback()
     if source() == REGISTRY:
         buildx = tools.plugin_step(programs.BUILDX, "buildx", "0.13")
         run_steps("Images", [buildx, *images.stand_in_steps(), images.REGISTRY.step(), *node.steps()])
@@ -157,6 +158,20 @@ def require_free(port: int, purpose: str) -> None:
             f"port {port}",
             f"{taken} listens on it, and {purpose} needs it",
             "stop that process, then run the same command again",
+        )
+
+
+def _require_loopback() -> None:
+    """Raise Failure where the page's and the registry's name does not lead to where they listen."""
+    try:
+        addresses = {str(address[0]) for *_, address in socket.getaddrinfo("localhost", None)}
+    except OSError:
+        addresses = set()
+    if "127.0.0.1" not in addresses:
+        raise Failure(
+            "the name localhost",
+            f"it leads to {', '.join(sorted(addresses)) or 'nothing'}, and the page and the registry are at 127.0.0.1",
+            "add the line 127.0.0.1 localhost to /etc/hosts, then run the same command again",
         )
 
 

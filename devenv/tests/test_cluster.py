@@ -43,6 +43,20 @@ def test_a_taken_port_is_reported_with_its_holder() -> None:
         assert cluster.holder(port) == ""
 
 
+@pytest.mark.parametrize(("addresses", "found"), ((["::1"], "leads to ::1,"), ([], "leads to nothing,")))
+def test_loopback_name_that_leads_elsewhere_is_told(
+    addresses: list[str], found: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve(*_: object) -> list[tuple[object, ...]]:
+        if not addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, 0, 0, 0)) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with pytest.raises(Failure, match=found):
+        cluster.ensure()
+
+
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(credentials, "_KEPT", tmp_path / "state" / "database.env")
