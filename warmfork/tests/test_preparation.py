@@ -1,6 +1,7 @@
 """What is made ready for the next change: processes that stand by for the files edited last, and stay of use."""
 
 import re
+import time
 
 import pytest
 
@@ -169,3 +170,83 @@ def test_module_that_is_imported_no_more_is_not_there(tiny: Project, serve: Serv
     server.until_standby()
     tiny.write("version.py", text.format(40).replace("from tiny import x", instead))
     server.until_text("40")
+
+
+COLLECTING = """
+from tiny.package.edited import VALUE as EDITED
+from tiny.package.other import EXECUTED_AT
+"""
+TIMED = """
+import time
+
+from tiny.package.base import BASE
+
+EXECUTED_AT = time.monotonic()
+VALUE = 0
+"""
+
+
+def test_modules_of_a_package_that_imports_all_of_them_do_not_wait_for_each_other(tiny: Project, serve: Serve) -> None:
+    tiny.path("package").mkdir()
+    tiny.write("package/__init__.py", COLLECTING)
+    tiny.write("package/base.py", "BASE = 0\n")
+    tiny.write("package/edited.py", TIMED)
+    tiny.write("package/other.py", TIMED)
+    tiny.write("version.py", 'from tiny.package import EDITED, EXECUTED_AT\n\nVERSION = f"{EDITED} {EXECUTED_AT}"\n')
+    server = serve(tiny, "--no-swap")
+    for number in range(1, 4):
+        server.until_standby()
+        saved_at = time.monotonic()
+        tiny.replace("package/edited.py", f"VALUE = {number - 1}", f"VALUE = {number}")
+        server.until_reloads(number)
+    assert server.text().startswith("3 ")
+    assert float(server.text().split()[1]) < saved_at
+    assert ways(server)[-1] == "standby"
+
+
+NESTED = """
+import time
+
+from tiny.package.inner.base import BASE
+
+EXECUTED_AT = time.monotonic()
+"""
+
+
+def test_package_in_a_package_that_waits(tiny: Project, serve: Serve) -> None:
+    tiny.path("package/inner").mkdir(parents=True)
+    tiny.write("package/__init__.py", "from tiny.package.inner import EDITED, EXECUTED_AT\n")
+    tiny.write("package/inner/__init__.py", COLLECTING.replace("package", "package.inner"))
+    tiny.write("package/inner/base.py", "BASE = 0\n")
+    tiny.write("package/inner/edited.py", "VALUE = 0\n")
+    tiny.write("package/inner/other.py", NESTED)
+    tiny.write(
+        "version.py",
+        """
+import tiny.package.inner.other
+
+VERSION = f"{tiny.package.EDITED} {tiny.package.inner.other.EXECUTED_AT} {tiny.package.inner.EXECUTED_AT}"
+""",
+    )
+    server = serve(tiny, "--no-swap")
+    for number in range(1, 4):
+        server.until_standby()
+        saved_at = time.monotonic()
+        tiny.replace("package/inner/edited.py", f"VALUE = {number - 1}", f"VALUE = {number}")
+        server.until_reloads(number)
+    version, one, same = server.text().split()
+    assert (version, one) == ("3", same)
+    assert float(one) < saved_at
+    assert ways(server)[-1] == "standby"
+
+
+def test_module_that_looks_into_its_package_is_executed_after_it(tiny: Project, serve: Serve) -> None:
+    tiny.path("package").mkdir()
+    tiny.write("package/__init__.py", "from tiny.package.edited import VALUE\nfrom tiny.package import other\n")
+    tiny.write("package/edited.py", "VALUE = 0\n")
+    tiny.write("package/other.py", "import sys\n\nSEEN = getattr(sys.modules[__package__], 'VALUE', 'nothing')\n")
+    tiny.write("version.py", "from tiny.package.other import SEEN\n\nVERSION = SEEN\n")
+    server = serve(tiny, "--no-swap")
+    for number in range(1, 4):
+        tiny.replace("package/edited.py", f"VALUE = {number - 1}", f"VALUE = {number}")
+        server.until_text(str(number))

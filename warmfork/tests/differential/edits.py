@@ -116,6 +116,13 @@ def _toggle_init(model: Model, chance: random.Random) -> None:
     package.has_init = not package.has_init
 
 
+def _collect(model: Model, chance: random.Random) -> None:
+    """Let a package import all that is in it, or none any more."""
+    packages = [package for package in model.packages.values() if package.name and package.has_init]
+    package = chance.choice([package for package in packages if not package.is_plugins])
+    package.is_collecting = not package.is_collecting
+
+
 def _all_inits(model: Model, chance: random.Random) -> None:
     packages = [package for package in model.packages.values() if package.name and not package.is_plugins]
     chance.choice(packages)
@@ -242,6 +249,7 @@ KINDS: Mapping[str, tuple[int, Change]] = {
     "replace folder": (3, _replace_folder),
     "add or remove __init__": (3, _toggle_init),
     "all __init__": (1, _all_inits),
+    "collect in __init__": (2, _collect),
     "data": (9, _data),
     "delete data": (2, _delete_data),
     "create data": (4, _create_data),

@@ -86,6 +86,11 @@ def _circular(_: "Model", one: "Import", place: str) -> str:
     return f"import {place} as {target}_circle; LATER['{target} around'] = lambda: {target}_circle.VALUE\n"
 
 
+def _through_package(model: "Model", one: "Import", place: str) -> str:
+    is_collected = one.target in model.collected and not one.prefix
+    return _from(model, one, place.rpartition(".")[0] if is_collected else place)
+
+
 def _hub(model: "Model", one: "Import", place: str) -> str:
     return _from(model, one, model.dotted("hub") if "hub" in model.modules else place)
 
@@ -103,6 +108,7 @@ STYLES: Mapping[str, Callable[["Model", "Import", str], str]] = {
     "circular": _circular,
     "circular first": _circular,
     "hub": _hub,
+    "through package": _through_package,
 }
 
 

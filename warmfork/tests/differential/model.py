@@ -15,6 +15,8 @@ class Package:
     name: str
     has_init: bool = True
     is_plugins: bool = False
+    # Whether its __init__ imports the values of all modules in it.
+    is_collecting: bool = False
 
 
 @dataclass
@@ -98,6 +100,17 @@ class Model:
         folder = self.packages[self.modules[self.entry].package].folder
         return f"{folder}/data/{name}".removeprefix("./")
 
+    @property
+    def collected(self) -> set[str]:
+        """The modules whose values the package that they are in has as well."""
+        other = {self.entry, "hub", "registry"}
+        return {
+            name
+            for name, module in self.modules.items()
+            if name not in other and self.packages[module.package].has_init
+            if self.packages[module.package].is_collecting
+        }
+
     def importers(self, name: str) -> list[tuple[Module, Import]]:
         """Return who imports the module, and how."""
         return [(module, one) for module in self.modules.values() for one in module.imports if one.target == name]
@@ -108,7 +121,7 @@ class Model:
         for key, package in self.packages.items():
             is_entry = self.entry_is_package and key == self.modules[self.entry].package
             if package.has_init and package.name and not is_entry:
-                files[f"{package.folder}/__init__.py"] = package_text(package)
+                files[f"{package.folder}/__init__.py"] = package_text(self, key)
         for name in self.modules:
             text = entry_text(self) if name == self.entry else module_text(self, name)
             path = self.path(name)

@@ -59,7 +59,7 @@ LARGE_SIZES = (60, 120, 300)
 # How one module imports another, by how often.
 STYLES = {
     "from": 5, "relative": 4, "module": 3, "from package": 3, "star": 2, "type checking": 1, "importlib": 2,
-    "conditional": 2, "lazy": 1, "hub": 1,
+    "conditional": 2, "lazy": 1, "hub": 1, "through package": 3,
 }  # fmt: skip
 READS = ("json", "toml", "text", "beside", "template", *LISTINGS, "dotenv", "settings")
 
@@ -84,6 +84,9 @@ def make(seed: int, layout: str | None = None, *, is_plain: bool = False) -> Mod
     if not is_plain and name not in {"package", "single"} and chance.random() < 0.25:
         for package in model.packages.values():
             package.has_init = False
+    if chance.random() < 0.4:
+        choice = chance.choice(list(model.packages.values()))
+        choice.is_collecting = bool(choice.name)
     if not is_plain and name not in {"single", "linked package", "beside"} and chance.random() < 0.25:
         _add_plugins(model, chance)
     size = chance.choice(LARGE_SIZES if chance.random() < 0.04 and not is_plain else SIZES)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from differential.import_texts import imports_text
 
 if TYPE_CHECKING:
-    from differential.model import Model, Package
+    from differential.model import Model
 
 HEADER = """\
 import importlib, json, logging, os, string, sys, threading, tomllib
@@ -121,8 +121,12 @@ def module_text(model: "Model", name: str) -> str:
     )
 
 
-def package_text(package: "Package") -> str:
+def package_text(model: "Model", key: str) -> str:
     """Return the text of an __init__.py."""
+    package = model.packages[key]
+    if package.is_collecting:
+        names = [name for name, module in model.modules.items() if module.package == key and name in model.collected]
+        return "".join(f"from .{name} import {name}_value, {name}_derived\n" for name in names)
     if not package.is_plugins:
         return ""
     return (

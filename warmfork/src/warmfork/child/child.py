@@ -34,6 +34,7 @@ from warmfork.server.logs import RoutineFilter
 from warmfork.server.server import Server, StartupError
 from warmfork.server.status import Status
 from warmfork.settings import Settings
+from warmfork.snapshot.import_plan import ImportPlan
 from warmfork.snapshot.loader import Importer, module_spec
 from warmfork.snapshot.reads import Reads
 from warmfork.snapshot.record import Record
@@ -55,9 +56,8 @@ class Child:
     territory: Territory
     status: Status
     seeds: Seeds
-    # Modules to import ahead of a change, and those that must wait for it. A process without any starts at once.
-    preimported: tuple[str, ...] = ()
-    deferred: frozenset[str] = frozenset()
+    # What to import ahead of a change. A process that defers nothing starts at once.
+    plan: ImportPlan = field(default_factory=ImportPlan)
     # What the process before has executed and read.
     before: Record = field(default_factory=Record)
     # The process that serves meanwhile; 0 if there is none.
@@ -116,7 +116,7 @@ class Child:
         with RoutineFilter() as log:
             try:
                 loop = ImportLoop(loop_factory(config))
-                if self.deferred:
+                if self.plan.deferred:
                     self._import_ahead(loop, reads, executed)
                     variables.end_ahead()
                 self.activation.announce()
@@ -208,22 +208,24 @@ class Child:
 
     def _import_ahead(self, loop: ImportLoop, reads: Reads, executed: Executed | None) -> None:
         """Import what the next change will not touch, and wait for that."""
+        self.importer.bare.names = self.plan.bare
 
         def import_all() -> None:
-            for name in self.preimported:
+            for name in self.plan.ahead:
                 importlib.import_module(name)
 
         loop.run(import_all)
         loop.close_unless_held()
         with reads.paused():
             self._take_over_change(loop, executed)
+        self.importer.bare.end()
 
     def _take_over_change(self, loop: ImportLoop, executed: Executed | None) -> None:
         """Wait for the change, and see to it that nothing that was imported is older."""
         importer = self.importer
         record = importer.record
-        spoilt = sorted(self.deferred & record.files.keys())
-        self.channel.send("prepared", spoilt=spoilt, record=record.as_json())
+        spoilt = (self.plan.deferred & record.files.keys()) | importer.bare.missed
+        self.channel.send("prepared", spoilt=sorted(spoilt), record=record.as_json())
         message = self._await_change(loop)
         set_title(Title.STARTING)
         importer.sources.unpack(read_all(message.descriptors[0]))
@@ -265,12 +267,14 @@ class Child:
 
     def _check(self, variables: Variables) -> None:
         """As the last line of defence: a process that was prepared must not serve what is old, whatever the reason."""
-        if not self.deferred:
+        if not self.plan.deferred:
             return
         early = variables.read_too_early(self.before)
         stale = {file for name, file in self.importer.record.files.items() if name in early}
         if stale := stale | self.importer.outdated() | self.importer.unneeded(self._entry, self.before):
             raise _StaleError(stale)
+        # What was imported ahead was not asked for by a module.
+        self.importer.record.note_first_imports(self.before, self.plan.ahead)
 
     def _learned(self, libraries: set[str]) -> list[str]:
         """Return libraries that only the application's import or start has imported; the parent can take them over."""

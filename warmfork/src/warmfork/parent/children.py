@@ -13,6 +13,7 @@ from warmfork.failure import Failure
 from warmfork.memory import memory_file
 from warmfork.parent.forking import Forking
 from warmfork.parent.processes import Process, Processes, Role
+from warmfork.snapshot.import_plan import ImportPlan
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.sources import Sources
 
@@ -46,9 +47,9 @@ class Children:
         self._generation += 1
         return self._fork(Role.STARTING, before, failure=failure)
 
-    def stand_by(self, preimported: tuple[str, ...], deferred: frozenset[str], before: Record) -> None:
+    def stand_by(self, plan: ImportPlan, before: Record) -> None:
         """Fork a process that imports some modules, and waits for a change with the others."""
-        self._fork(Role.STANDBY, before, preimported=preimported, deferred=deferred)
+        self._fork(Role.STANDBY, before, plan=plan)
 
     def copy(self, sources: Sources, *, is_served: bool) -> Process | None:
         """Have the template copied, which need not wait for the copy; return that, None where there is no template.
@@ -172,15 +173,13 @@ class Children:
         role: Role,
         before: Record,
         *,
-        preimported: tuple[str, ...] = (),
-        deferred: frozenset[str] = frozenset(),
+        plan: ImportPlan | None = None,
         failure: Failure | None = None,
     ) -> Process:
         process = self._forking.fork(
             role,
             self._generation,
-            preimported=preimported,
-            deferred=deferred,
+            plan=plan or ImportPlan(),
             failure=failure,
             before=before,
             sibling=self.processes.serving,

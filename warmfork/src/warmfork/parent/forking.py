@@ -18,6 +18,7 @@ from warmfork.failure import Failure
 from warmfork.parent.processes import Process, Role
 from warmfork.server.status import Status
 from warmfork.settings import Settings
+from warmfork.snapshot.import_plan import ImportPlan
 from warmfork.snapshot.loader import Importer
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.territory import Territory
@@ -43,8 +44,7 @@ class Forking:
         role: Role,
         generation: int,
         *,
-        preimported: tuple[str, ...],
-        deferred: frozenset[str],
+        plan: ImportPlan,
         failure: Failure | None,
         before: Record,
         sibling: Process | None,
@@ -72,8 +72,7 @@ class Forking:
                 territory=self.territory,
                 status=status,
                 seeds=self.seeds,
-                preimported=preimported,
-                deferred=deferred,
+                plan=plan,
                 before=before,
                 sibling=sibling.pid if sibling else 0,
                 failure=failure,
@@ -81,7 +80,7 @@ class Forking:
         if was_collecting:
             gc.enable()
         theirs.close()
-        return Process(pid, mine, role, generation, deferred=deferred, is_fallback=failure is not None)
+        return Process(pid, mine, role, generation, deferred=plan.deferred, is_fallback=failure is not None)
 
     def _leave_to_parent(self) -> None:
         """In a child: let go of what belongs to the parent."""

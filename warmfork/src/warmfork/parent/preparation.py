@@ -14,6 +14,7 @@ from warmfork.parent.policy import Standby
 from warmfork.parent.processes import Process, Role
 from warmfork.settings import Settings
 from warmfork.snapshot.graph import Graph
+from warmfork.snapshot.import_plan import ImportPlan
 
 # Seconds after a reload in which the processor belongs to the requests that waited for it.
 _REST = 0.15
@@ -168,26 +169,25 @@ class Preparation:
                 return False
         return True
 
-    def _end_standbys_but(self, wanted: list[frozenset[str]]) -> None:
+    def _end_standbys_but(self, wanted: dict[frozenset[str], ImportPlan]) -> None:
         """End those that are not wanted; what is there is wanted no longer."""
         for process in self._processes.with_role(Role.STANDBY):
             if process.deferred in wanted and self._is_of_use(process):
-                wanted.remove(process.deferred)
+                del wanted[process.deferred]
             else:
                 process.kill()
 
-    def _fork_standby(self, wanted: list[frozenset[str]]) -> None:
+    def _fork_standby(self, wanted: dict[frozenset[str], ImportPlan]) -> None:
         """Fork the first for which there is something to import ahead: one at a time, for each takes a processor."""
-        record = self._application.record
-        for deferred in wanted:
-            if preimported := tuple(name for name in record.files if name not in deferred):
-                self._children.stand_by(preimported, deferred, record)
+        for plan in wanted.values():
+            if plan.ahead:
+                self._children.stand_by(plan, self._application.record)
                 return
 
-    def _wanted(self) -> list[frozenset[str]]:
-        """Return the modules that each of the processes is to leave to the change, the one edited last first."""
+    def _wanted(self) -> dict[frozenset[str], ImportPlan]:
+        """Return what each of the processes is to do, by what it defers, the one for the file edited last first."""
         if not self._settings.standby or self._application.exclusive:
-            return []
+            return {}
         record = self._application.record
         graph = Graph(record, self._files.sources)
         serving = self._processes.serving
@@ -195,7 +195,8 @@ class Preparation:
         edited = [*reversed(self._edited)][:most] or [frozenset(graph.outermost(self._entry))]
         # The entry in any case: it may read what it does not import, such as a digest of all files.
         always = {self._entry, *self._settings.fresh, *record.asking}
-        return [*dict.fromkeys(frozenset(graph.waiting(always | modules)) for modules in edited)]
+        plans = [graph.plan(always | modules) for modules in edited]
+        return {plan.deferred: plan for plan in plans}
 
     def _is_of_use(self, process: Process) -> bool:
         """Tell whether a process has executed nothing that has changed since, unless that can be swapped."""

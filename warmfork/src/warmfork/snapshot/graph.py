@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
+from warmfork.snapshot.import_plan import ImportPlan
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.sources import Source, Sources
 from warmfork.snapshot.statements import Imported, Named
@@ -20,6 +21,10 @@ class Graph:
         self._importers: defaultdict[str, set[str]] = defaultdict(set)
         # Of them, those that must be executed after it.
         self._dependents: defaultdict[str, set[str]] = defaultdict(set)
+        # Those that need the package to be there, for they are in it or import what is, and nothing of what it does.
+        self._within: defaultdict[str, set[str]] = defaultdict(set)
+        # Who was the first to import each.
+        self._first = {imported: name for name, imports in record.imported.items() for imported in imports}
         # Modules that it imports when it is executed.
         self._needed: dict[str, AbstractSet[str]] = {}
         self._order = list(record.files)
@@ -45,32 +50,69 @@ class Graph:
             # What is imported after a module has done something may have seen that, and all that this imports.
             later = named.later & record.imported.get(name, set())
             self._dependents[name] |= (_closure(later, record.imported) & names) - {name}
-            for imported in ((named.targets | named.packages | shown_with_packages) & names) - {name}:
+            # A package that was executed when a module in it was imported was not asked for itself.
+            asked_for = named.targets | (shown - named.packages)
+            for imported in ((asked_for | named.packages | shown_with_packages) & names) - {name}:
                 self._importers[imported].add(name)
-                self._dependents[imported].add(name)
+                (self._dependents if imported in asked_for else self._within)[imported].add(name)
 
     def needs(self, name: str) -> set[str]:
         """Return the module, and all that is imported when it is executed, directly or not."""
         return _closure([name], self._needed)
 
-    def dependents(self, names: Iterable[str]) -> set[str]:
-        """Return the modules, and all that must be executed after one of them."""
-        return _closure(names, self._dependents)
+    def dependents(self, names: Iterable[str], bare: AbstractSet[str] = frozenset()) -> set[str]:
+        """Return the modules, and all that must be executed after one of them.
 
-    def waiting(self, names: Iterable[str]) -> set[str]:
+        bare: packages in which modules can be imported before them.
+        """
+        found = set(names)
+        waiting = list(found)
+        while waiting:
+            name = waiting.pop()
+            new = self._dependents[name].union(() if name in bare else self._within[name]) - found
+            found |= new
+            waiting += new
+        return found
+
+    def plan(self, names: Iterable[str]) -> ImportPlan:
+        """Return what can be imported ahead of a change of these modules."""
+        deferred = self._waiting(names, frozenset())
+        bare, possible = set[str](), self._bare(deferred)
+        while bare != possible:
+            bare = possible
+            deferred = self._waiting(names, bare)
+            # The fewer modules wait, the fewer packages may be bare.
+            possible = bare & self._bare(deferred)
+        ahead = tuple(name for name in self._order if name not in deferred)
+        return ImportPlan(ahead, frozenset(deferred), frozenset(bare))
+
+    def _waiting(self, names: Iterable[str], bare: AbstractSet[str]) -> set[str]:
         """Return the modules that cannot be imported before these are as they will be.
 
         That is these, all that import one of them, those that register something after one of them does, and those that
         are executed after one of them has changed something that others may see.
         """
-        found = self.dependents(names)
+        found = self.dependents(names, bare)
         first = next((place for place, name in enumerate(self._order) if name in found), len(self._order))
-        found = self.dependents(found | (self._registering & set(self._order[first:])))
+        found = self.dependents(found | (self._registering & set(self._order[first:])), bare)
         seen: set[str] = set()
         while acting := (found & self._acting) - seen:
             seen |= acting
-            found = self.dependents(found.union(*map(self._after, acting)))
+            found = self.dependents(found.union(*map(self._after, acting)), bare)
         return found
+
+    def _bare(self, waiting: AbstractSet[str]) -> set[str]:
+        """Return the packages of which modules may be imported while the package itself waits.
+
+        It is executed in its place, for whoever was the first to import it, or a module in it, waits as well.
+        """
+        bare: set[str] = set()
+        for name in sorted(waiting, key=len):
+            source = self._found.get(name)
+            is_package = source is not None and source.path.name == "__init__.py"
+            if is_package and self._first.get(name) in waiting and waiting & set(_above(name)) <= bare:
+                bare.add(name)
+        return bare
 
     def _after(self, name: str) -> set[str]:
         """Return the modules whose execution begins after the end of this one's."""

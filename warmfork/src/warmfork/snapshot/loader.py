@@ -25,6 +25,7 @@ from types import CodeType, ModuleType
 from typing import Any, Protocol
 from zipimport import zipimporter
 
+from warmfork.snapshot.bare import BarePackages
 from warmfork.snapshot.graph import Graph
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.searches import Searches
@@ -68,6 +69,7 @@ class Importer(MetaPathFinder):
         self._territory = territory
         self.record = Record()
         self._searches = Searches(self.record)
+        self.bare = BarePackages()
         # Is told of each code object that is to be executed.
         self.executed: Executions | None = None
         # Modules of the application that were asked for in the parent.
@@ -147,7 +149,8 @@ class Importer(MetaPathFinder):
             origin = os.path.abspath(spec.origin)  # noqa: PTH100 - for each import
             file = self._territory.canonical(origin) or origin
             if type(spec.loader) is SourceFileLoader:
-                spec.loader = _Loader(fullname, spec.origin, file, self)
+                loader = _BareLoader if fullname in self.bare.names else _Loader
+                spec.loader = loader(fullname, spec.origin, file, self)
             else:
                 # An extension module that is built in place, say, or one with a loader of a library's.
                 self._note(fullname, file)
@@ -174,10 +177,11 @@ class Importer(MetaPathFinder):
     def unneeded(self, entry: str, before: Record) -> set[str]:
         """Return what was executed and the application, which begins with the entry, no longer imports.
 
-        before: what the last process did.
+        That includes packages that were made and are executed by nobody. before: what the last process did.
         """
         needed = Graph(self.record, self.sources, before).needs(entry)
-        return {file for name, file in self.record.files.items() if name not in needed}
+        unneeded = {file for name, file in self.record.files.items() if name not in needed}
+        return unneeded | self.bare.files
 
     def _ask_all(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
         # In Python's own order: what is built in, files, and then what others have added.
@@ -309,6 +313,12 @@ class _Loader(SourceFileLoader):
         self.file = file
         self._importer = importer
 
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        module = self._importer.bare.take(spec.name)
+        if module:
+            module.__loader__ = self
+        return module
+
     def get_code(self, fullname: str) -> CodeType:
         return self._importer.code(fullname, self.file)
 
@@ -318,3 +328,10 @@ class _Loader(SourceFileLoader):
             super().exec_module(module)
         finally:
             self._importer.end(module.__name__)
+
+
+class _BareLoader(_Loader):
+    """Makes a package, and leaves its execution to another one."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._importer.bare.make(module, self.file)

@@ -39,6 +39,13 @@ class Record:
         self.read[module].add(path)
         self.signatures.setdefault(path, signature)
 
+    def note_first_imports(self, before: "Record", ahead: Iterable[str]) -> None:
+        """Note who imports modules first that were imported ahead, as it was before, where that is what it was."""
+        for importer, imported in before.imported.items():
+            file = before.files.get(importer)
+            if file and self.digests.get(file) == before.digests.get(file):
+                self.imported[importer] |= imported.intersection(ahead)
+
     def forget(self, path: str) -> None:
         """Take note that what is read there is of no importance."""
         self.signatures.pop(path, None)

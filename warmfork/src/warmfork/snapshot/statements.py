@@ -83,7 +83,10 @@ def _names(node: ast.AST) -> Iterator[tuple[str, set[Imported]]]:
     """Yield what an import statement binds, and the modules that this may be or come from."""
     if isinstance(node, ast.Import):
         for alias in node.names:
-            yield alias.asname or alias.name.partition(".")[0], {Imported(0, alias.name)}
+            parts = alias.name.split(".")
+            # What is bound is the first, through which those between can be reached as well.
+            reached = {Imported(0, ".".join(parts[:length])) for length in range(1, len(parts) + 1)}
+            yield alias.asname or parts[0], {Imported(0, alias.name)} if alias.asname else reached
     elif isinstance(node, ast.ImportFrom):
         module = node.module or ""
         for alias in node.names:
