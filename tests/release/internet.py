@@ -22,6 +22,7 @@ from devenv.process import output
 from devenv.progress import run_steps
 from devenv.registry import images, node
 from devenv.tools import ALL, Tool
+from tests.live_update.checkout import copy_checkout
 from tests.ports import reserved_port
 from tests.release.names import ADDRESSES, BUNDLE
 
@@ -44,8 +45,11 @@ class Internet:
     sha256: dict[str, str]
     digests: dict[str, str]
 
-    def pin(self, checkout: Path) -> None:
-        """Replace the pins of the real releases and images in the checkout by those of the stand-ins."""
+    def checkout(self, target: Path) -> Path:
+        """Return a checkout that takes what is served for the real releases and images."""
+        checkout = copy_checkout(target)
+        # A machine has no Python environment yet.
+        (checkout / ".venv").unlink()
         pins = checkout / "devenv" / "versions.toml"
         text = pins.read_text()
         for tool, sha256 in self.sha256.items():
@@ -59,6 +63,7 @@ class Internet:
                 short = re.escape(name.removeprefix("library/"))
                 text = re.sub(rf"({short}@)sha256:[0-9a-f]{{64}}", rf"\g<1>{digest}", text)
             path.write_text(text)
+        return checkout
 
 
 def build(folder: Path) -> Internet:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from bench.processes import process_tree
-from devenv import paths
+from devenv import paths, python
 from tests.release.internet import Internet
 from tests.release.names import PROXY
 
@@ -19,15 +19,21 @@ PATH = "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"
 # How this machine reaches its package registries, which the stand-in internet leaves alone.
 REGISTRY_SETTINGS = ("PIP_", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 PROGRAMS = ("unshare", "nsenter", "slirp4netns", "ip")
-BOOT = 30  # seconds
+BOOT, MAKE = 30, 900  # seconds
 
 
 class Machine:
     """Boots when the context is entered, and is gone with all its processes when it is left."""
 
-    def __init__(self, folder: Path, internet: Internet, *, behind_proxy: bool = False) -> None:
-        """behind_proxy: names are known to the proxy alone, which the environment names."""
+    def __init__(
+        self, folder: Path, internet: Internet, *, behind_proxy: bool = False, system: Path = Path("/")
+    ) -> None:
+        """behind_proxy: names are known to the proxy alone, which the environment names.
+
+        system: the root folder of an installed system, in place of this machine's.
+        """
         self.folder = folder
+        self._system = system
         self._behind_proxy = behind_proxy
         self.home = folder / "home"
         self._internet = internet
@@ -45,7 +51,8 @@ class Machine:
             if line.startswith("nameserver")
         )
         namespaces = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
-        boot = [sys.executable, "-m", "tests.release.boot", str(self.folder), str(self._internet.folder), upstream]
+        folders = map(str, (self._system, self.folder, self._internet.folder))
+        boot = [sys.executable, "-m", "tests.release.boot", *folders, upstream]
         boot += ["--behind-proxy"] if self._behind_proxy else []
         with (self.folder / "boot.log").open("wb") as log:
             self._init = subprocess.Popen([*namespaces, *boot], cwd=paths.CHECKOUT, stdout=log, stderr=log)
@@ -69,11 +76,17 @@ class Machine:
                 process.kill()
                 process.wait()
 
-    def run(self, *command: str, cwd: Path | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        """Run the command on the machine; both streams are in what is returned as one."""
+    def run(
+        self, *command: str, cwd: Path | None = None, timeout: float = 60, user: str = "root"
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command on the machine; both streams are in what is returned as one.
+
+        user: one that the system knows, with a home under /home.
+        """
+        home = self.home if user == "root" else Path("/home", user)
         return subprocess.run(
-            self._inside(command, cwd),
-            env=self._environment(),
+            self._inside(command, cwd or home, user),
+            env={**self._environment(), "HOME": str(home)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -82,12 +95,17 @@ class Machine:
             check=False,
         )
 
+    def make(self, target: str, checkout: Path, *, user: str = "root") -> str:
+        """Return the end of what the target prints when it fails; empty when it does not."""
+        result = self.run("make", target, cwd=checkout, user=user, timeout=MAKE)
+        return result.stdout[-3_000:] if result.returncode else ""
+
     def start(self, *command: str, cwd: Path, log: Path) -> subprocess.Popen[bytes]:
         """Start the command on the machine, in a group of its own, as a shell does."""
         with log.open("wb") as file:
             return subprocess.Popen(
-                self._inside(command, cwd),
-                env=self._environment(),
+                self._inside(command, cwd, "root"),
+                env={**self._environment(), "HOME": str(self.home)},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -102,9 +120,9 @@ class Machine:
                 raise AssertionError(f"not true within {seconds:g} s: {what}")
             time.sleep(0.2)
 
-    def _inside(self, command: Sequence[str], folder: Path | None) -> list[str]:
-        namespaces = ["--net", "--mount", "--pid", f"--wdns={folder or self.home}"]
-        return ["nsenter", f"--target={self._first}", *namespaces, *command]
+    def _inside(self, command: Sequence[str], folder: Path, user: str) -> list[str]:
+        namespaces = ["nsenter", f"--target={self._first}", "--net", "--mount", "--pid"]
+        return [*namespaces, "chroot", f"--userspec={user}", str(self._system), "env", f"--chdir={folder}", *command]
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name.startswith(REGISTRY_SETTINGS)}
@@ -112,4 +130,7 @@ class Machine:
             # As a person sets it: neither the cluster's names nor its addresses.
             kept |= dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "http_proxy"), "http://{}:{}".format(*PROXY))
             kept["NO_PROXY"] = "localhost,127.0.0.1"
-        return {**kept, "PATH": PATH, "HOME": str(self.home), "LANG": "C.UTF-8"}
+        if index := python.pip_index():
+            # Another system has no file of settings that tells it.
+            kept["PIP_INDEX_URL"] = index
+        return {**kept, "PATH": PATH, "LANG": "C.UTF-8"}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.live_update.checkout import Edits, copy_checkout
-from tests.release import internet
+from tests.release.internet import Internet
 from tests.release.machine import Machine
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
@@ -22,36 +22,17 @@ PAGE = "http://localhost:8080"
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("release")
-
-
-@pytest.fixture(scope="module")
-def served(folder: Path) -> internet.Internet:
-    (folder / "internet").mkdir()
-    return internet.build(folder / "internet")
-
-
-@pytest.fixture(scope="module")
-def machine(folder: Path, served: internet.Internet) -> Iterator[Machine]:
+def machine(folder: Path, served: Internet) -> Iterator[Machine]:
     with Machine(folder / "machine", served) as machine:
         yield machine
 
 
 @pytest.fixture(scope="module")
-def checkout(machine: Machine, served: internet.Internet) -> Path:
-    return pinned_checkout(machine, served)
+def checkout(machine: Machine, served: Internet) -> Path:
+    return served.checkout(machine.home / "todo")
 
 
-def pinned_checkout(machine: Machine, served: internet.Internet) -> Path:
-    """Return a checkout on the machine that takes what is served for the real releases and images."""
-    checkout = copy_checkout(machine.home / "todo")
-    (checkout / ".venv").unlink()
-    served.pin(checkout)
-    return checkout
-
-
-def test_file_that_is_not_the_pinned_one_is_refused(machine: Machine, served: internet.Internet) -> None:
+def test_file_that_is_not_the_pinned_one_is_refused(machine: Machine, served: Internet) -> None:
     """As the pins are: what the stand-in internet sends is another file."""
     checkout = copy_checkout(machine.home / "unpinned")
     result = machine.run("make", "up", cwd=checkout, timeout=START)
@@ -71,17 +52,19 @@ def test_loop_runs_from_released_parts(machine: Machine, checkout: Path) -> None
         edits.restore()
     assert (machine.home / ".local/state/todo-devenv/source").read_text() == "release"
     assert not (machine.home / ".cache/todo-devenv/go").exists()
-    assert make(machine, checkout, "ci") == ""
-    assert make(machine, checkout, "down") == ""
+    assert machine.make("ci", checkout) == ""
+    assert machine.make("down", checkout) == ""
     with up(machine, checkout):
         assert ask(machine, f"/api/todos/{todo['id']}")["title"] == "from the first start"
-    assert make(machine, checkout, "down") == ""
+    assert machine.make("down", checkout) == ""
 
 
-def test_cluster_comes_through_a_proxy(folder: Path, served: internet.Internet) -> None:
+def test_cluster_comes_through_a_proxy_and_without_ipv6(folder: Path, served: Internet) -> None:
     """Tools, the node and the images that it pulls; what is on the machine itself is asked directly."""
     with Machine(folder / "behind-proxy", served, behind_proxy=True) as machine:
-        assert make(machine, pinned_checkout(machine, served), "ci") == ""
+        switched = machine.run("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6")
+        assert not switched.returncode, switched.stdout
+        assert machine.make("ci", served.checkout(machine.home / "todo")) == ""
 
 
 @contextmanager
@@ -109,9 +92,3 @@ def ask(machine: Machine, path: str, body: str = "") -> dict[str, Any]:
     data = ["--json", body] if body else []
     answer: dict[str, Any] = json.loads(machine.run("curl", "--silent", f"{PAGE}{path}", *data).stdout)
     return answer
-
-
-def make(machine: Machine, checkout: Path, target: str) -> str:
-    """Return the end of what the target prints when it fails; empty when it does not."""
-    result = machine.run("make", target, cwd=checkout, timeout=START)
-    return result.stdout[-3_000:] if result.returncode else ""
