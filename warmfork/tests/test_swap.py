@@ -81,6 +81,36 @@ def test_body_of_a_function(project: Project, serve: Serve, save: Save) -> None:
     server.until("there is one of each", lambda: len(server.titled("template")) == len(server.titled("copy")) == 1)
 
 
+LOOKED_AT = """
+import inspect
+
+
+def lines_above():
+    pass
+
+
+class Shown:
+    word = "shown"
+
+
+def answer():
+    return inspect.getsource(Shown)
+"""
+
+
+def test_text_of_a_class_that_has_moved(project: Project, serve: Serve) -> None:
+    """Since 3.13 a class says itself where it begins."""
+    project.write("module.py", LOOKED_AT)
+    server = serve(project)
+    shown = server.text()
+    assert shown.endswith('word = "shown"\n')
+    for number in range(1, 3):
+        server.until_copy()
+        project.replace("module.py", "lines_above():\n", "lines_above():\n    pass\n")
+        server.until_reloads(number)
+        assert (server.text(), way(server)) == (shown, "swapped")
+
+
 def test_what_the_import_executes(project: Project, serve: Serve) -> None:
     server = serve(project)
     changes = {

@@ -10,7 +10,8 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from warmfork.audit import CAUSE, listen
-from warmfork.child.swap import Pair, RefusalError, compare, is_same
+from warmfork.child.swap import HAVE_LINES, LINE, Pair, RefusalError, compare, is_same
+from warmfork.snapshot.loader import module_spec
 
 # Of the numbers for tools that sys.monitoring has, two that no kind of tool is meant to take.
 _TOOLS = (3, 4)
@@ -31,6 +32,8 @@ class Executed:
         self._looked_at = Codes()
         # By the identity of their code.
         self._functions: dict[int, list[FunctionType]] = {}
+        # By file, name and line.
+        self._classes: dict[tuple[str, str, int], list[type]] = {}
         # Files of which there are functions that the module's text does not show.
         self._strange: set[str] = set()
         self._is_importing = True
@@ -66,7 +69,7 @@ class Executed:
         return self._tool is not None and sys.monitoring.get_tool(self._tool) == _NAME
 
     def find_functions(self) -> None:
-        """Find all functions made of the application's code.
+        """Find all functions and classes made of the application's code.
 
         The parent has frozen its own objects, among which there are none. To look at those would copy all their pages.
         """
@@ -76,6 +79,7 @@ class Executed:
     def _find_functions(self) -> None:
         codes = Codes(inner for code in self._modules.values() for inner in _tree(code))
         functions: defaultdict[int, list[FunctionType]] = defaultdict(list)
+        classes: defaultdict[tuple[str, str, int], list[type]] = defaultdict(list)
         if gc.get_freeze_count() > self._frozen:
             # The application has done so.
             gc.unfreeze()
@@ -86,7 +90,10 @@ class Executed:
                     functions[id(code)].append(one)
                 elif code.co_filename in self._modules:
                     self._strange.add(code.co_filename)
-        self._functions = dict(functions)
+            elif HAVE_LINES and issubclass(type(one), type) and (line := vars(one).get(LINE)):
+                spec = module_spec(one.__module__)
+                classes[getattr(spec and spec.loader, "file", ""), one.__qualname__, line].append(one)
+        self._functions, self._classes = dict(functions), dict(classes)
 
     def swap(self, changed: Mapping[str, CodeType | None]) -> None:
         """Let the functions of these files do what the newer code says; all or none. Raises RefusalError.
@@ -94,9 +101,10 @@ class Executed:
         changed: the newer code by the file's path; None where it does not compile.
         """
         with self.watching(is_active=False):
-            plans = [self._plan(file, new) for file, new in changed.items()]
-            for pair in chain.from_iterable(plans):
+            pairs = [*chain.from_iterable([self._plan(file, new) for file, new in changed.items()])]
+            for pair in pairs:
                 self._replace(pair)
+            self._move_classes(pairs)
         new_modules = {file: new for file, new in changed.items() if new}
         self._modules |= new_modules
         if self._is_importing:
@@ -134,6 +142,16 @@ class Executed:
             if pair.old in known:
                 known.discard(pair.old)
                 known.add(pair.new)
+
+    def _move_classes(self, pairs: list[Pair]) -> None:
+        """Let classes say where they begin now."""
+        moved = [(new, self._classes.pop(_place(old), [])) for old, new, _ in pairs]
+        for new, classes in moved:
+            for one in classes:
+                # Not in the class's own way, which may forbid it.
+                type.__setattr__(one, LINE, new.co_firstlineno)
+            if classes:
+                self._classes[_place(new)] = classes
 
     def _on_start(self, code: CodeType, _: int) -> object:
         if self._is_importing:
@@ -173,6 +191,10 @@ class Codes:
     def discard(self, code: CodeType) -> None:
         """Take one out, if it is in."""
         self._codes.pop(id(code), None)
+
+
+def _place(code: CodeType) -> tuple[str, str, int]:
+    return code.co_filename, code.co_qualname, code.co_firstlineno
 
 
 def _free_tool() -> int | None:

@@ -10,8 +10,9 @@ from collections.abc import Container, Iterator
 from types import CodeType
 from typing import NamedTuple
 
-# Set by the compiler in a class's body from 3.13 on; lines may move.
-_LINE = "__firstlineno__"
+# Set by the compiler in a class's body from 3.13 on: where that begins, which may move.
+LINE = "__firstlineno__"
+HAVE_LINES = sys.version_info >= (3, 13)
 # Since 3.12 sys.monitoring tells what ran.
 IS_SUPPORTED = sys.version_info >= (3, 12)
 
@@ -52,7 +53,7 @@ def is_same(old: CodeType, new: CodeType) -> bool:
 
 def _compare_executed(old: CodeType, new: CodeType) -> None:
     """Raise RefusalError unless both do the same, apart from what the code objects in them do."""
-    if _LINE in old.co_names or _LINE in new.co_names:
+    if LINE in old.co_names or LINE in new.co_names:
         is_equal = _shape(old) == _shape(new) and list(_instructions(old)) == list(_instructions(new))
     else:
         is_equal = _without_lines(old) == _without_lines(new)
@@ -79,9 +80,9 @@ def _instructions(code: CodeType) -> Iterator[tuple[str, str, str]]:
     """Yield what the code does, without the line in which a class begins."""
     instructions = list(dis.get_instructions(code))
     for instruction, following in zip(instructions, [*instructions[1:], None], strict=True):
-        is_line = instruction.argval == _LINE or (following is not None and following.argval == _LINE)
+        is_line = instruction.argval == LINE or (following is not None and following.argval == LINE)
         value = "" if is_line or isinstance(instruction.argval, CodeType) else instruction.argval
-        yield instruction.opname if not is_line else _LINE, type(value).__name__, repr(value)
+        yield instruction.opname if not is_line else LINE, type(value).__name__, repr(value)
 
 
 def _where(old: CodeType, new: CodeType) -> str:
