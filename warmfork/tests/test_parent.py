@@ -503,6 +503,27 @@ def test_process_that_is_just_ending_while_the_parent_restarts(children: Childre
         assert os.fstat(left["channel"])
 
 
+def test_template_that_was_reaped_before_it_was_known_is_not_waited_for(children: Children) -> None:
+    """It was killed together with the process that has left it behind, whose message nobody has read yet."""
+    mine, starting = Channel.pair()
+    children.take_over({**Process(1, mine, Role.SERVING, 0).as_json(), "channel": mine.detach()})
+    its, template = Channel.pair()
+    with closing(starting):
+        with closing(its), closing(template):
+            starting.send("template", [its.fileno()])
+            pid = os.fork()
+            if not pid:
+                os._exit(0)
+            template.send("forked", pid=pid)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        children.reap()
+        children.listen()
+        children.listen()
+        (left,) = children.processes
+        left.channel.close()
+    assert left.pid == 1
+
+
 def test_copy_of_the_template_leaves_no_file_open(tmp_path: Path, children: Children) -> None:
     """What has changed since is sent to it in a file; the parent must not keep that."""
     (tmp_path / "module.py").touch()

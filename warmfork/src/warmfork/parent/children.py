@@ -203,11 +203,20 @@ class Children:
             elif message.event == "template":
                 self._add_template(process, message)
             elif message.event == "forked":
-                process.pid = message.fields["pid"]
-                if process.role is Role.ENDING:
-                    process.kill()
+                self._identified(process, message.fields["pid"])
             else:
                 self._on_message(process, message)
+
+    def _identified(self, process: Process, pid: int) -> None:
+        """Take note of the id of a process that another one has forked."""
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            # It has ended, and was reaped when nobody knew it. Its channel will tell the same.
+            return
+        process.pid = pid
+        if process.role is Role.ENDING:
+            process.kill()
 
     def _add_template(self, process: Process, message: Message) -> None:
         """Take note of a template that a process has left behind."""
