@@ -16,13 +16,8 @@ from tests.release.names import ADDRESSES, BUNDLE, HTTPS, IMAGES, PROXY, RELEASE
 
 def main(system: Path, folder: Path, internet: Path, upstream: str, *, behind_proxy: bool) -> None:
     run("mount", "--make-rprivate", "/")
-    if system != Path("/"):
-        mount_system(system, folder)
-    # An engine of its own, beside the one outside.
-    run("mount", "-t", "tmpfs", "tmpfs", str(system / "run"))
     (folder / "resolv.conf").write_text(f"nameserver {RESOLVER}\n")
-    run("mount", "--bind", str(folder / "resolv.conf"), str(system / "etc/resolv.conf"))
-    run("mount", "--bind", str(internet / "authorities.pem"), f"{system}{BUNDLE.resolve()}")
+    settle(Path("/"), folder, internet)
     run("ip", "link", "set", "lo", "up")
     for address in (RESOLVER, PROXY[0], *sorted(set(ADDRESSES.values()))):
         run("ip", "address", "add", f"{address}/32", "dev", "lo")
@@ -36,21 +31,35 @@ def main(system: Path, folder: Path, internet: Path, upstream: str, *, behind_pr
     start("images", folder, internet / "docker-registry", "serve", internet / "registry-tls.yml")
     for listener in ((RELEASES, HTTPS), (IMAGES, HTTPS), PROXY):
         await_listener(listener)
+    if system != Path("/"):
+        enter(system, folder, internet)
     (folder / "booted").touch()
     while True:
         # Orphans come to the first process; what ends must be waited for.
         os.wait()
 
 
-def mount_system(system: Path, folder: Path) -> None:
-    """Give another system the kernel's file systems, and the machine's folder under its own name."""
-    inside = Path(f"{system}{folder}")
-    inside.mkdir(parents=True, exist_ok=True)
-    # A program can be confined to a mount alone.
+def settle(root: Path, folder: Path, internet: Path) -> None:
+    """Give the system below the root an engine's place beside the one outside, the resolver and the authority."""
+    run("mount", "-t", "tmpfs", "tmpfs", f"{root}/run")
+    run("mount", "--bind", str(folder / "resolv.conf"), f"{root}/etc/resolv.conf")
+    run("mount", "--bind", str(internet / "authorities.pem"), f"{root}{BUNDLE.resolve()}")
+
+
+def enter(system: Path, folder: Path, internet: Path) -> None:
+    """Change to another system, which whoever enters this process's mount namespace finds. The servers stay outside."""
+    os.unshare(os.CLONE_NEWNS)
+    # The root of a namespace is a mount.
     run("mount", "--bind", str(system), str(system))
     for kernel in ("/proc", "/sys", "/dev"):
         run("mount", "--rbind", kernel, f"{system}{kernel}")
+    settle(system, folder, internet)
+    inside = Path(f"{system}{folder}")
+    inside.mkdir(parents=True, exist_ok=True)
     run("mount", "--bind", str(folder), str(inside))
+    run("pivot_root", str(system), f"{system}/mnt")
+    os.chdir("/")
+    run("umount", "--lazy", "/mnt")
 
 
 def run(*command: str) -> None:

@@ -95,10 +95,12 @@ class Machine:
             check=False,
         )
 
-    def make(self, target: str, checkout: Path, *, user: str = "root") -> str:
-        """Return the end of what the target prints when it fails; empty when it does not."""
+    def make(self, target: str, checkout: Path, *, user: str = "root", succeeds: bool = True) -> str:
+        """Return what the target prints. Raises AssertionError with its end when it does not end as it should."""
         result = self.run("make", target, cwd=checkout, user=user, timeout=MAKE)
-        return result.stdout[-3_000:] if result.returncode else ""
+        if (not result.returncode) is not succeeds:
+            raise AssertionError(f"make {target} ended with {result.returncode}: {result.stdout[-3_000:]}")
+        return result.stdout
 
     def start(self, *command: str, cwd: Path, log: Path) -> subprocess.Popen[bytes]:
         """Start the command on the machine, in a group of its own, as a shell does."""
@@ -121,8 +123,9 @@ class Machine:
             time.sleep(0.2)
 
     def _inside(self, command: Sequence[str], folder: Path, user: str) -> list[str]:
-        namespaces = ["nsenter", f"--target={self._first}", "--net", "--mount", "--pid"]
-        return [*namespaces, "chroot", f"--userspec={user}", str(self._system), "env", f"--chdir={folder}", *command]
+        namespaces = ["nsenter", f"--target={self._first}", "--net", "--mount", "--pid", f"--wdns={folder}"]
+        become = [] if user == "root" else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
+        return [*namespaces, *become, *command]
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name.startswith(REGISTRY_SETTINGS)}

@@ -52,11 +52,11 @@ def test_loop_runs_from_released_parts(machine: Machine, checkout: Path) -> None
         edits.restore()
     assert (machine.home / ".local/state/todo-devenv/source").read_text() == "release"
     assert not (machine.home / ".cache/todo-devenv/go").exists()
-    assert machine.make("ci", checkout) == ""
-    assert machine.make("down", checkout) == ""
+    machine.make("ci", checkout)
+    machine.make("down", checkout)
     with up(machine, checkout):
         assert ask(machine, f"/api/todos/{todo['id']}")["title"] == "from the first start"
-    assert machine.make("down", checkout) == ""
+    machine.make("down", checkout)
 
 
 def test_cluster_comes_through_a_proxy_and_without_ipv6(folder: Path, served: Internet) -> None:
@@ -64,7 +64,7 @@ def test_cluster_comes_through_a_proxy_and_without_ipv6(folder: Path, served: In
     with Machine(folder / "behind-proxy", served, behind_proxy=True) as machine:
         switched = machine.run("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6")
         assert not switched.returncode, switched.stdout
-        assert machine.make("ci", served.checkout(machine.home / "todo")) == ""
+        machine.make("ci", served.checkout(machine.home / "todo"))
 
 
 @contextmanager
