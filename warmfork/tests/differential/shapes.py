@@ -99,7 +99,30 @@ def make(seed: int, layout: str | None = None, *, is_plain: bool = False) -> Mod
     if not is_plain:
         _add_circle(model, chance)
         _add_features(model, chance)
+    if not _can_be_imported(model, model.entry, set(), set()):
+        for package in model.packages.values():
+            package.is_collecting = False
     return model
+
+
+def _can_be_imported(model: Model, name: str, begun: set[str], done: set[str]) -> bool:
+    """Tell whether no module needs what another one has not got to yet, because its package collects that."""
+    if name in begun:
+        return name in done
+    dotted = model.dotted(name)
+    for key, package in model.packages.items():
+        if dotted.startswith(f"{package.name}.") and key not in begun:
+            begun.add(key)
+            collected = [one for one in model.modules if one in model.collected and model.modules[one].package == key]
+            if not all(_can_be_imported(model, one, begun, done) for one in collected):
+                return False
+    if name not in begun:
+        begun.add(name)
+        targets = [one.target for one in model.modules[name].imports if one.target in model.modules]
+        if not all(_can_be_imported(model, one, begun, done) for one in targets):
+            return False
+        done.add(name)
+    return name in done
 
 
 def _varied(layout: Layout, chance: random.Random, *, is_plain: bool) -> Layout:
