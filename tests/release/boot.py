@@ -17,7 +17,7 @@ from tests.release.names import ADDRESSES, BUNDLE, HTTPS, IMAGES, PROXY, RELEASE
 def main(system: Path, folder: Path, internet: Path, upstream: str, *, behind_proxy: bool) -> None:
     run("mount", "--make-rprivate", "/")
     (folder / "resolv.conf").write_text(f"nameserver {RESOLVER}\n")
-    settle(Path("/"), folder, internet)
+    mount_settings(Path("/"), folder, internet)
     run("ip", "link", "set", "lo", "up")
     for address in (RESOLVER, PROXY[0], *sorted(set(ADDRESSES.values()))):
         run("ip", "address", "add", f"{address}/32", "dev", "lo")
@@ -39,7 +39,7 @@ def main(system: Path, folder: Path, internet: Path, upstream: str, *, behind_pr
         os.wait()
 
 
-def settle(root: Path, folder: Path, internet: Path) -> None:
+def mount_settings(root: Path, folder: Path, internet: Path) -> None:
     """Give the system below the root an engine's place beside the one outside, the resolver and the authority."""
     run("mount", "-t", "tmpfs", "tmpfs", f"{root}/run")
     run("mount", "--bind", str(folder / "resolv.conf"), f"{root}/etc/resolv.conf")
@@ -53,7 +53,7 @@ def enter(system: Path, folder: Path, internet: Path) -> None:
     run("mount", "--bind", str(system), str(system))
     for kernel in ("/proc", "/sys", "/dev"):
         run("mount", "--rbind", kernel, f"{system}{kernel}")
-    settle(system, folder, internet)
+    mount_settings(system, folder, internet)
     inside = Path(f"{system}{folder}")
     inside.mkdir(parents=True, exist_ok=True)
     run("mount", "--bind", str(folder), str(inside))

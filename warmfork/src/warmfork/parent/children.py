@@ -203,11 +203,11 @@ class Children:
             elif message.event == "template":
                 self._add_template(process, message)
             elif message.event == "forked":
-                self._identified(process, message.fields["pid"])
+                self._on_forked(process, message.fields["pid"])
             else:
                 self._on_message(process, message)
 
-    def _identified(self, process: Process, pid: int) -> None:
+    def _on_forked(self, process: Process, pid: int) -> None:
         """Take note of the id of a process that another one has forked."""
         try:
             os.kill(pid, 0)

@@ -55,7 +55,8 @@ class BarePackages:
         for name, bare in sorted(self._made.items(), reverse=True):
             inside = [one for one in sys.modules if one.startswith(f"{name}.")]
             bare.modules = {one: sys.modules.pop(one) for one in inside}
-            del sys.modules[name], vars(bare.module)["__getattr__"]
+            sys.modules.pop(name, None)
+            vars(bare.module).pop("__getattr__", None)
             parent, _, last = name.rpartition(".")
             if parent in sys.modules:
                 vars(sys.modules[parent]).pop(last, None)
