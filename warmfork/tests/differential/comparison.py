@@ -16,12 +16,13 @@ from differential.reference import Answers, Observation, ask
 from fork_server import FASTAPI, SOURCE
 from http_connection import PATIENCE
 from sample_project import Project
+from warmfork.child.title import Title
 from warmfork_server import STATUS, Server, start
 
 # Seconds in which nothing moves before a difference is final. A failed state is tried again after a short time.
 QUIET = 1.2
-# Seconds until a standby is there, which not every application gets, and until it has imported what it can.
-STANDBY, PREPARED = 0.3, 1.0
+# Seconds until a standby has imported what it can, which not every application gets.
+STANDBY = 1.5
 
 
 class _Place(Project):
@@ -63,17 +64,24 @@ class Warmfork(Server):
         return self._process.poll() is not None
 
     def await_calm(self) -> None:
-        """Return when a standby has imported what it can, or when there is none after a while."""
-        began, asleep = time.monotonic(), 0
-        while asleep < 3 and not self.has_ended:
-            states = self._states()
-            if time.monotonic() - began > (PREPARED if len(states) >= 3 else STANDBY):
-                break
-            asleep = asleep + 1 if len(states) >= 3 and set(states.values()) == {"S"} else 0
+        """Return when a process stands by and none starts, or when that has not come about after a while."""
+        began = time.monotonic()
+        while not self.has_ended and time.monotonic() - began < STANDBY:
+            titles = self._titles()
+            if Title.STANDBY in titles and Title.STARTING not in titles:
+                return
             time.sleep(0.01)
 
+    def _titles(self) -> set[str]:
+        """Return what the parent's children are there for, which is cheaper than the whole table of processes."""
+        titles = set()
+        with contextlib.suppress(OSError):  # one ended just now
+            for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+                titles.add(Path(f"/proc/{pid}/comm").read_text().strip())
+        return titles
+
     def _states(self) -> dict[int, str]:
-        """Return the states of the parent and its children, which is cheaper than the whole table of processes."""
+        """Return the states of the parent and its children."""
         states = {}
         try:
             children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
