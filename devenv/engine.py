@@ -123,16 +123,15 @@ def _bring(log: Log) -> None:
 
 def _start() -> None:
     with report("start the container engine"):
-        if os.geteuid() == 0 and succeeds(["systemctl", "start", "docker"]):
-            pass
-        elif _is_brought():
-            _run()
-        else:
+        is_service = os.geteuid() == 0 and succeeds(["systemctl", "start", "docker"])
+        if not is_service and not _is_brought():
             raise Failure(
                 "container engine",
                 "Docker is installed but does not answer",
                 "start it: sudo systemctl start docker, or Docker Desktop",
             )
+        if not is_service:
+            _run()
         _wait(is_running, "start")
 
 
