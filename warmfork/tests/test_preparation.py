@@ -65,6 +65,17 @@ def until_ready(server: Server, project: Project, edited: list[str], older: set[
     server.until("processes stand by for the next edit", is_ready)
 
 
+def save_thrice(server: Server, project: Project, file: str) -> float:
+    """Change the file's value three times, each once a process stands by; return the time of the last save."""
+    saved_at = 0.0
+    for number in range(1, 4):
+        server.until_standby()
+        saved_at = time.monotonic()
+        project.replace(file, f"VALUE = {number - 1}", f"VALUE = {number}")
+        server.until_reloads(number)
+    return saved_at
+
+
 def ways(server: Server) -> list[str]:
     """Return the way of each reload."""
     return [re.sub(r"^.* ms \((\w+).*$", r"\1", line) for line in server.reports("reloaded in")]
@@ -194,11 +205,7 @@ def test_modules_of_a_package_that_imports_all_of_them_do_not_wait_for_each_othe
     tiny.write("package/other.py", TIMED)
     tiny.write("version.py", 'from tiny.package import EDITED, EXECUTED_AT\n\nVERSION = f"{EDITED} {EXECUTED_AT}"\n')
     server = serve(tiny, "--no-swap")
-    for number in range(1, 4):
-        server.until_standby()
-        saved_at = time.monotonic()
-        tiny.replace("package/edited.py", f"VALUE = {number - 1}", f"VALUE = {number}")
-        server.until_reloads(number)
+    saved_at = save_thrice(server, tiny, "package/edited.py")
     assert server.text().startswith("3 ")
     assert float(server.text().split()[1]) < saved_at
     assert ways(server)[-1] == "standby"
@@ -229,11 +236,7 @@ VERSION = f"{tiny.package.EDITED} {tiny.package.inner.other.EXECUTED_AT} {tiny.p
 """,
     )
     server = serve(tiny, "--no-swap")
-    for number in range(1, 4):
-        server.until_standby()
-        saved_at = time.monotonic()
-        tiny.replace("package/inner/edited.py", f"VALUE = {number - 1}", f"VALUE = {number}")
-        server.until_reloads(number)
+    saved_at = save_thrice(server, tiny, "package/inner/edited.py")
     version, one, same = server.text().split()
     assert (version, one) == ("3", same)
     assert float(one) < saved_at

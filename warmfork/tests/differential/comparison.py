@@ -76,20 +76,21 @@ class Warmfork(Server):
         """Return what the parent's children are there for, which is cheaper than the whole table of processes."""
         titles = set()
         with contextlib.suppress(OSError):  # one ended just now
-            for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
-                titles.add(Path(f"/proc/{pid}/comm").read_text().strip())
+            titles |= {Path(f"/proc/{pid}/comm").read_text().strip() for pid in self._children()}
         return titles
 
     def _states(self) -> dict[int, str]:
         """Return the states of the parent and its children."""
         states = {}
         try:
-            children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-            for pid in (self.pid, *map(int, children)):
+            for pid in (self.pid, *self._children()):
                 states[pid] = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:  # one ended just now
             states[0] = "R"
         return states
+
+    def _children(self) -> list[int]:
+        return [*map(int, Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split())]
 
     def mark(self) -> None:
         """Forget what the log says so far."""

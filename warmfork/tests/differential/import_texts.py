@@ -87,7 +87,7 @@ def _circular(_: "Model", one: "Import", place: str) -> str:
 
 
 def _through_package(model: "Model", one: "Import", place: str) -> str:
-    is_collected = one.target in model.collected and not one.prefix
+    is_collected = one.target in model.collected(model.modules[one.target].package) and not one.prefix
     return _from(model, one, place.rpartition(".")[0] if is_collected else place)
 
 

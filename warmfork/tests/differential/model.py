@@ -100,16 +100,13 @@ class Model:
         folder = self.packages[self.modules[self.entry].package].folder
         return f"{folder}/data/{name}".removeprefix("./")
 
-    @property
-    def collected(self) -> set[str]:
-        """The modules whose values the package that they are in has as well."""
+    def collected(self, key: str) -> list[str]:
+        """Return the modules whose values the package that they are in has as well."""
+        package = self.packages[key]
+        if not (package.has_init and package.is_collecting):
+            return []
         other = {self.entry, "hub", "registry"}
-        return {
-            name
-            for name, module in self.modules.items()
-            if name not in other and self.packages[module.package].has_init
-            if self.packages[module.package].is_collecting
-        }
+        return [name for name, module in self.modules.items() if module.package == key and name not in other]
 
     def importers(self, name: str) -> list[tuple[Module, Import]]:
         """Return who imports the module, and how."""

@@ -113,8 +113,7 @@ def _can_be_imported(model: Model, name: str, begun: set[str], done: set[str]) -
     for key, package in model.packages.items():
         if dotted.startswith(f"{package.name}.") and key not in begun:
             begun.add(key)
-            collected = [one for one in model.modules if one in model.collected and model.modules[one].package == key]
-            if not all(_can_be_imported(model, one, begun, done) for one in collected):
+            if not all(_can_be_imported(model, one, begun, done) for one in model.collected(key)):
                 return False
     if name not in begun:
         begun.add(name)

@@ -125,8 +125,7 @@ def package_text(model: "Model", key: str) -> str:
     """Return the text of an __init__.py."""
     package = model.packages[key]
     if package.is_collecting:
-        names = [name for name, module in model.modules.items() if module.package == key and name in model.collected]
-        return "".join(f"from .{name} import {name}_value, {name}_derived\n" for name in names)
+        return "".join(f"from .{name} import {name}_value, {name}_derived\n" for name in model.collected(key))
     if not package.is_plugins:
         return ""
     return (
