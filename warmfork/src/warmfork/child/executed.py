@@ -5,7 +5,6 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import chain
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -101,7 +100,7 @@ class Executed:
         changed: the newer code by the file's path; None where it does not compile.
         """
         with self.watching(is_active=False):
-            pairs = [*chain.from_iterable([self._plan(file, new) for file, new in changed.items()])]
+            pairs = [pair for file, new in changed.items() for pair in self._plan(file, new)]
             for pair in pairs:
                 self._replace(pair)
             self._move_classes(pairs)

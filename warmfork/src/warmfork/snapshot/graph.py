@@ -23,8 +23,6 @@ class Graph:
         self._dependents: defaultdict[str, set[str]] = defaultdict(set)
         # Those that need the package to be there, for they are in it or import what is, and nothing of what it does.
         self._within: defaultdict[str, set[str]] = defaultdict(set)
-        # Who was the first to import each.
-        self._first = {imported: name for name, imports in record.imported.items() for imported in imports}
         # Modules that it imports when it is executed.
         self._needed: dict[str, AbstractSet[str]] = {}
         self._order = list(record.files)
@@ -65,14 +63,8 @@ class Graph:
 
         bare: packages in which modules can be imported before them.
         """
-        found = set(names)
-        waiting = list(found)
-        while waiting:
-            name = waiting.pop()
-            new = self._dependents[name].union(() if name in bare else self._within[name]) - found
-            found |= new
-            waiting += new
-        return found
+        within = {package: modules for package, modules in self._within.items() if package not in bare}
+        return _closure(names, self._dependents, within)
 
     def plan(self, names: Iterable[str]) -> ImportPlan:
         """Return what can be imported ahead of a change of these modules."""
@@ -106,11 +98,12 @@ class Graph:
 
         It is executed in its place, for whoever was the first to import it, or a module in it, waits as well.
         """
+        first = {imported: name for name, imports in self._imported.items() for imported in imports}
         bare: set[str] = set()
         for name in sorted(waiting, key=len):
             source = self._found.get(name)
             is_package = source is not None and source.path.name == "__init__.py"
-            if is_package and self._first.get(name) in waiting and waiting & set(_above(name)) <= bare:
+            if is_package and first.get(name) in waiting and waiting & set(_above(name)) <= bare:
                 bare.add(name)
         return bare
 
@@ -123,12 +116,13 @@ class Graph:
         return {name for name, importers in self._importers.items() if importers == {entry}}
 
 
-def _closure(names: Iterable[str], edges: Mapping[str, AbstractSet[str]]) -> set[str]:
+def _closure(names: Iterable[str], *edges: Mapping[str, AbstractSet[str]]) -> set[str]:
     """Return the names, and all that edges lead to from one of them."""
     found = set(names)
     waiting = list(found)
     while waiting:
-        new = edges.get(waiting.pop(), set()) - found
+        name = waiting.pop()
+        new = set[str]().union(*(kind.get(name, ()) for kind in edges)) - found
         found |= new
         waiting += new
     return found
