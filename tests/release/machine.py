@@ -86,7 +86,7 @@ class Machine:
         home = self.home if user == "root" else Path("/home", user)
         return subprocess.run(
             self._inside(command, cwd or home, user),
-            env={**self._environment(), "HOME": str(home)},
+            env=self._environment(home),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -98,7 +98,7 @@ class Machine:
     def make(self, target: str, checkout: Path, *, user: str = "root", succeeds: bool = True) -> str:
         """Return what the target prints. Raises AssertionError with its end when it does not end as it should."""
         result = self.run("make", target, cwd=checkout, user=user, timeout=MAKE)
-        if (not result.returncode) is not succeeds:
+        if bool(result.returncode) is succeeds:
             raise AssertionError(f"make {target} ended with {result.returncode}: {result.stdout[-3_000:]}")
         return result.stdout
 
@@ -107,7 +107,7 @@ class Machine:
         with log.open("wb") as file:
             return subprocess.Popen(
                 self._inside(command, cwd, "root"),
-                env={**self._environment(), "HOME": str(self.home)},
+                env=self._environment(self.home),
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=file,
@@ -127,7 +127,7 @@ class Machine:
         become = [] if user == "root" else ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups"]
         return [*namespaces, *become, *command]
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, home: Path) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if name.startswith(REGISTRY_SETTINGS)}
         if self._behind_proxy:
             # As a person sets it: neither the cluster's names nor its addresses.
@@ -136,4 +136,4 @@ class Machine:
         if index := python.pip_index():
             # Another system has no file of settings that tells it.
             kept["PIP_INDEX_URL"] = index
-        return {**kept, "PATH": PATH, "LANG": "C.UTF-8"}
+        return {**kept, "PATH": PATH, "HOME": str(home), "LANG": "C.UTF-8"}
