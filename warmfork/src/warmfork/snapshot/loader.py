@@ -6,20 +6,8 @@ Whether a module is the application's is decided by where its file really lies, 
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from importlib._bootstrap_external import _NamespacePath  # type: ignore[attr-defined]
 from importlib.abc import MetaPathFinder
-from importlib.machinery import (
-    BYTECODE_SUFFIXES,
-    EXTENSION_SUFFIXES,
-    BuiltinImporter,
-    ExtensionFileLoader,
-    FrozenImporter,
-    ModuleSpec,
-    PathFinder,
-    SourceFileLoader,
-    SourcelessFileLoader,
-)
-from importlib.util import spec_from_file_location
+from importlib.machinery import BuiltinImporter, FrozenImporter, ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any, Protocol
@@ -27,20 +15,14 @@ from zipimport import zipimporter
 
 from warmfork.snapshot.bare import BarePackages
 from warmfork.snapshot.graph import Graph
+from warmfork.snapshot.path_search import PathSearch
 from warmfork.snapshot.record import Record
-from warmfork.snapshot.searches import Searches
-from warmfork.snapshot.signature import is_file, is_folder, signature
+from warmfork.snapshot.signature import signature
 from warmfork.snapshot.sources import Sources, compile_source
 from warmfork.snapshot.territory import Territory
 
 # Python's finders, which are asked by this one.
 _OWN: tuple[object, ...] = (BuiltinImporter, FrozenImporter, PathFinder)
-# What a module may be, in Python's order.
-_KINDS: tuple[tuple[str, type[ExtensionFileLoader | SourceFileLoader | SourcelessFileLoader]], ...] = (
-    *((suffix, ExtensionFileLoader) for suffix in EXTENSION_SUFFIXES),
-    (".py", SourceFileLoader),
-    *((suffix, SourcelessFileLoader) for suffix in BYTECODE_SUFFIXES),
-)
 
 
 class NotHereError(ImportError):
@@ -68,7 +50,7 @@ class Importer(MetaPathFinder):
         self.sources = sources
         self._territory = territory
         self.record = Record()
-        self._searches = Searches(self.record)
+        self._files = PathSearch(sources, territory, self.record)
         self.bare = BarePackages()
         # Is told of each code object that is to be executed.
         self.executed: Executions | None = None
@@ -76,8 +58,6 @@ class Importer(MetaPathFinder):
         self.refused: set[str] = set()
         self._is_admitted = False
         self._importing: list[str] = []
-        # Those of sys.path_hooks that are Python's and the parent's.
-        self._hooks = list(sys.path_hooks)
         # What some import hooks look for by this name on sys.meta_path, to have a module found by it.
         self._path_finder = type(PathFinder.__name__, (), {"find_spec": staticmethod(self._find_for_another)})
 
@@ -102,6 +82,7 @@ class Importer(MetaPathFinder):
                     # Others for the same archive would share what this one knows.
                     finder.invalidate_caches()
         self._is_admitted = True
+        self._files.admit()
         self._do_without_bytecode()
 
     def _do_without_bytecode(self) -> None:
@@ -131,7 +112,7 @@ class Importer(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Find a module in a folder, for somebody who may load it in another way, from the disk."""
-        spec = self._own(fullname, self._ask_files(fullname, path, target))
+        spec = self._own(fullname, self._files.find(fullname, path, target))
         if spec and isinstance(spec.loader, _Loader):
             self._note(fullname, spec.loader.file)
         return spec
@@ -172,7 +153,7 @@ class Importer(MetaPathFinder):
             for file, digest in self.record.digests.items()
             if (source := self.sources.find(file)) is None or source.digest.hex() != digest
         }
-        return executed | self.record.outdated() | self._searches.changed()
+        return executed | self.record.outdated() | self._files.changed()
 
     def unneeded(self, entry: str, before: Record) -> set[str]:
         """Return what was executed and the application, which begins with the entry, no longer imports.
@@ -186,70 +167,12 @@ class Importer(MetaPathFinder):
     def _ask_all(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
         # In Python's own order: what is built in, files, and then what others have added.
         built_in = BuiltinImporter.find_spec(fullname, path, target) or FrozenImporter.find_spec(fullname, path, target)
-        if spec := built_in or self._ask_files(fullname, path, target):
+        if spec := built_in or self._files.find(fullname, path, target):
             return spec
         for finder in sys.meta_path:
             if finder not in {*_OWN, self, self._path_finder} and (spec := finder.find_spec(fullname, path, target)):
                 return spec
         return None
-
-    def _ask_files(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
-        spec = self._search(fullname, path, target)
-        if spec and spec.loader is None:
-            # Python's own kind of list: importlib.resources knows such a package by it, and it follows sys.path.
-            spec.submodule_search_locations = _NamespacePath(fullname, spec.submodule_search_locations, self._search)
-        return spec
-
-    def _search(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Do what PathFinder does, with the snapshot in place of the folders that it is of."""
-        name = fullname.rpartition(".")[2]
-        portions: list[str] = []
-        for entry in sys.path if path is None else path:
-            folder = os.path.abspath(entry)  # noqa: PTH100 - for each import
-            if self._is_admitted and self._territory.is_own(os.path.join(folder, name)):  # noqa: PTH118
-                self._searches.add(folder, name)
-            if self._territory.reaches(folder) and not is_file(folder):  # an archive is none
-                base = os.path.join(folder, name)  # noqa: PTH118 - for each import
-                if spec := self._in_snapshot(fullname, base):
-                    return self._by_hooks(spec, entry) or spec
-                if self._territory.canonical(base) is not None:
-                    portions += [base] if is_folder(base) else []
-                    continue
-            if found := PathFinder.find_spec(fullname, [entry], target):
-                if found.loader is not None:
-                    return found
-                portions += found.submodule_search_locations or ()
-        if not portions:
-            return None
-        spec = ModuleSpec(fullname, None, is_package=True)
-        spec.submodule_search_locations = portions
-        return spec
-
-    def _by_hooks(self, spec: ModuleSpec, entry: str) -> ModuleSpec | None:
-        """Return how the same module is found by what the application has put on sys.path_hooks, if that differs."""
-        if sys.path_hooks == self._hooks or not self._is_admitted:
-            return None
-        found = PathFinder.find_spec(spec.name, [entry])
-        if found is None or found.origin != spec.origin or type(found.loader) is type(spec.loader):
-            return None
-        return found
-
-    def _in_snapshot(self, fullname: str, base: str) -> ModuleSpec | None:
-        for place, portions in ((os.path.join(base, "__init__"), [base]), (base, None)):  # noqa: PTH118
-            if self._territory.canonical(place) is None:
-                continue
-            for suffix, kind in _KINDS:
-                file = place + suffix
-                if self._has(file) if kind is SourceFileLoader else is_file(file):
-                    loader = kind(fullname, file)
-                    return spec_from_file_location(fullname, file, loader=loader, submodule_search_locations=portions)
-        return None
-
-    def _has(self, path: str) -> bool:
-        canonical = self._territory.canonical(path)
-        if canonical is None:
-            return False
-        return self.sources.find(canonical) is not None or self.sources.is_left_out(canonical)
 
     def begin(self, name: str, file: str) -> None:
         """Note that the module is being executed."""
