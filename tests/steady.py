@@ -94,9 +94,9 @@ def failed_tests(report: Path) -> dict[str, str]:
 
 
 @contextmanager
-def busy_cores() -> Iterator[None]:
-    """Keep every core busy by an endless loop, at the priority of the tests."""
-    loops = [subprocess.Popen([sys.executable, "-c", ENDLESS_LOOP]) for _ in range(os.cpu_count() or 1)]
+def busy_cores(number: int = os.cpu_count() or 1) -> Iterator[None]:
+    """Keep cores busy by an endless loop each, at the priority of the tests; all of them by default."""
+    loops = [subprocess.Popen([sys.executable, "-c", ENDLESS_LOOP]) for _ in range(number)]
     try:
         yield
     finally:
