@@ -253,3 +253,63 @@ def test_module_that_looks_into_its_package_is_executed_after_it(tiny: Project, 
     for number in range(1, 4):
         tiny.replace("package/edited.py", f"VALUE = {number - 1}", f"VALUE = {number}")
         server.until_text(str(number))
+
+
+TAKER = """
+import time
+
+from tiny.package import EXECUTED_AT as OTHER_EXECUTED_AT
+
+EXECUTED_AT = time.monotonic()
+"""
+
+
+def package_with_taker(project: Project) -> None:
+    """Let a package take something from two modules, and a module outside take from it what the second one has."""
+    project.path("package").mkdir()
+    project.write("package/__init__.py", COLLECTING)
+    project.write("package/base.py", "BASE = 0\n")
+    project.write("package/edited.py", "VALUE = 0\n")
+    project.write("package/other.py", TIMED)
+    project.write("taker.py", TAKER)
+    project.write(
+        "version.py",
+        """
+from tiny import taker
+from tiny.package import EDITED, EXECUTED_AT
+
+VERSION = f"{EDITED} {taker.EXECUTED_AT} {taker.OTHER_EXECUTED_AT} {EXECUTED_AT}"
+""",
+    )
+
+
+def test_module_that_takes_a_name_from_a_package_does_not_wait_for_others(tiny: Project, serve: Serve) -> None:
+    """Also where it is the first to import the package."""
+    package_with_taker(tiny)
+    server = serve(tiny, "--no-swap")
+    saved_at = save_thrice(server, tiny, "package/edited.py")
+    version, taken_at, one, same = server.text().split()
+    assert (version, one) == ("3", same)
+    assert float(taken_at) < saved_at
+    assert float(one) < saved_at
+    assert ways(server)[-1] == "standby"
+
+
+def test_name_that_a_package_gives_otherwise_than_its_imports_say(tiny: Project, serve: Serve) -> None:
+    package_with_taker(tiny)
+    tiny.write("package/__init__.py", COLLECTING + "\nEXECUTED_AT = EDITED\n")
+    server = serve(tiny, "--no-swap")
+    save_thrice(server, tiny, "package/edited.py")
+    version, _, one, same = server.text().split()
+    assert version == one == same == "3"
+
+
+def test_name_that_is_taken_before_the_package_has_it(tiny: Project, serve: Serve) -> None:
+    package_with_taker(tiny)
+    tiny.replace("version.py", "from tiny import taker\n", "from tiny import package, taker\n")
+    server = serve(tiny, "--no-swap")
+    save_thrice(server, tiny, "package/edited.py")
+    server.until_standby()
+    tiny.write("package/edited.py", "from tiny import taker\n\nVALUE = 4\n")
+    server.until("it fails as in a fresh process", lambda: "'EXECUTED_AT' from partially init" in server.log)
+    assert server.text().startswith("3 ")

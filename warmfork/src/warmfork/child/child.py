@@ -93,6 +93,10 @@ class Child:
         return self.settings.app.partition(":")[0]
 
     def _report(self, failure: Failure, *, at_startup: bool = False) -> None:
+        if stale := self.importer.ahead.misplaced:
+            # The traceback would lack modules on the way, or the failure be none.
+            self.channel.send("stale", files=sorted(stale))
+            return
         self.channel.send("failed", failure=failure.as_json(), at_startup=at_startup)
 
     def _import_and_serve(self) -> NoReturn:
@@ -208,7 +212,7 @@ class Child:
 
     def _import_ahead(self, loop: ImportLoop, reads: Reads, executed: Executed | None) -> None:
         """Import what the next change will not touch, and wait for that."""
-        self.importer.bare.names = self.plan.bare
+        self.importer.ahead.begin(self.plan)
 
         def import_all() -> None:
             for name in self.plan.ahead:
@@ -218,13 +222,13 @@ class Child:
         loop.close_unless_held()
         with reads.paused():
             self._take_over_change(loop, executed)
-        self.importer.bare.end()
+        self.importer.ahead.end()
 
     def _take_over_change(self, loop: ImportLoop, executed: Executed | None) -> None:
         """Wait for the change, and see to it that nothing that was imported is older."""
         importer = self.importer
         record = importer.record
-        spoilt = (self.plan.deferred & record.files.keys()) | importer.bare.missed
+        spoilt = (self.plan.deferred & record.files.keys()) | importer.ahead.missed
         self.channel.send("prepared", spoilt=sorted(spoilt), record=record.as_json())
         message = self._await_change(loop)
         set_title(Title.STARTING)

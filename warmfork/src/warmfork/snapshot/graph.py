@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 from warmfork.snapshot.import_plan import ImportPlan
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.sources import Source, Sources
-from warmfork.snapshot.statements import Imported, Named
+from warmfork.snapshot.statements import Imported, Named, Taken
 
 
 class Graph:
@@ -23,6 +23,8 @@ class Graph:
         self._dependents: defaultdict[str, set[str]] = defaultdict(set)
         # Those that need the package to be there, for they are in it or import what is, and nothing of what it does.
         self._within: defaultdict[str, set[str]] = defaultdict(set)
+        # Those that take these names from the package and ask for nothing else, by package.
+        self._takers: defaultdict[str, dict[str, AbstractSet[str]]] = defaultdict(dict)
         # Modules that it imports when it is executed.
         self._needed: dict[str, AbstractSet[str]] = {}
         self._order = list(record.files)
@@ -52,7 +54,12 @@ class Graph:
             asked_for = named.targets | (shown - named.packages)
             for imported in ((asked_for | named.packages | shown_with_packages) & names) - {name}:
                 self._importers[imported].add(name)
-                (self._dependents if imported in asked_for else self._within)[imported].add(name)
+                if imported not in asked_for:
+                    self._within[imported].add(name)
+                elif imported in named.taken and self._is_package(imported):
+                    self._takers[imported][name] = named.taken[imported]
+                else:
+                    self._dependents[imported].add(name)
 
     def needs(self, name: str) -> set[str]:
         """Return the module, and all that is imported when it is executed, directly or not."""
@@ -61,10 +68,42 @@ class Graph:
     def dependents(self, names: Iterable[str], bare: AbstractSet[str] = frozenset()) -> set[str]:
         """Return the modules, and all that must be executed after one of them.
 
-        bare: packages in which modules can be imported before them.
+        bare: packages that need not be executed before what is in them, or takes from them what is there without.
         """
         within = {package: modules for package, modules in self._within.items() if package not in bare}
-        return _closure(names, self._dependents, within)
+        found, reached = set[str](), set(names)
+        while reached != found:
+            found = reached
+            takers = {package: self._takers_that_wait(package, found, bare) for package in found & self._takers.keys()}
+            reached = _closure(found, self._dependents, within, takers)
+        return found
+
+    def _takers_that_wait(self, package: str, waiting: AbstractSet[str], bare: AbstractSet[str]) -> set[str]:
+        """Return the modules that take something from the package which is not there before it is executed."""
+        takers = self._takers[package]
+        # What these do while the package imports them may be seen by whoever takes something from it then.
+        doing = (self._registering | self._acting) & waiting & _closure([package], self._imported)
+        if package not in bare or doing:
+            return set(takers)
+        return {
+            taker
+            for taker, names in takers.items()
+            if not all(self._is_there(package, name, waiting, bare) for name in names)
+        }
+
+    def _is_there(self, package: str, name: str, waiting: AbstractSet[str], bare: AbstractSet[str]) -> bool:
+        """Tell whether a bare package can give what is taken from it, as it has it from a module that need not wait."""
+        seen = set[str]()
+        while package in bare and package not in seen:
+            seen.add(package)
+            bound = _named(package, self._found.get(package)).bound
+            inner = f"{package}.{name}"
+            if inner in self._found:
+                return inner not in waiting and bound.get(name, (package, name)) == (package, name)
+            if name not in bound:
+                return False
+            package, name = bound[name]
+        return package in self._found and package not in waiting
 
     def plan(self, names: Iterable[str]) -> ImportPlan:
         """Return what can be imported ahead of a change of these modules."""
@@ -76,7 +115,13 @@ class Graph:
             # The fewer modules wait, the fewer packages may be bare.
             possible = bare & self._bare(deferred)
         ahead = tuple(name for name in self._order if name not in deferred)
-        return ImportPlan(ahead, frozenset(deferred), frozenset(bare))
+        names = {name: _named(name, self._found.get(name)).bound for name in bare}
+        return ImportPlan(ahead, frozenset(deferred), names, self._imports({*ahead, *bare}) if bare else {})
+
+    def _imports(self, names: AbstractSet[str]) -> dict[str, tuple[str, ...]]:
+        """Return what each of the modules imports of the others when it is executed, in the order of all."""
+        places = {name: place for place, name in enumerate(self._order)}
+        return {name: tuple(sorted(self._needed[name] & names, key=places.__getitem__)) for name in names}
 
     def _waiting(self, names: Iterable[str], bare: AbstractSet[str]) -> set[str]:
         """Return the modules that cannot be imported before these are as they will be.
@@ -96,16 +141,18 @@ class Graph:
     def _bare(self, waiting: AbstractSet[str]) -> set[str]:
         """Return the packages of which modules may be imported while the package itself waits.
 
-        It is executed in its place, for whoever was the first to import it, or a module in it, waits as well.
+        It is executed in its place, when whoever was the first to import it has its turn.
         """
-        first = {imported: name for name, imports in self._imported.items() for imported in imports}
+        imported = set[str]().union(*self._imported.values())
         bare: set[str] = set()
         for name in sorted(waiting, key=len):
-            source = self._found.get(name)
-            is_package = source is not None and source.path.name == "__init__.py"
-            if is_package and first.get(name) in waiting and waiting & set(_above(name)) <= bare:
+            if self._is_package(name) and name in imported and waiting & set(_above(name)) <= bare:
                 bare.add(name)
         return bare
+
+    def _is_package(self, name: str) -> bool:
+        source = self._found.get(name)
+        return source is not None and source.path.name == "__init__.py"
 
     def _after(self, name: str) -> set[str]:
         """Return the modules whose execution begins after the end of this one's."""
@@ -135,9 +182,16 @@ def _named(name: str, source: Source | None) -> Named:
     if name not in source.named:
         statements = source.statements
         targets = _targets(name, source, statements.imports)
+        whole = _targets(name, source, statements.whole)
+        taken = defaultdict[str, set[str]](set)
+        for one in statements.taken:
+            for module in _targets(name, source, [one.module]) - whole:
+                taken[module].add(one.name)
         executed = _targets(name, source, statements.executed)
         source.named[name] = Named(
             targets=targets,
+            taken=dict(taken),
+            bound={local: _taken(name, source, one) for local, one in statements.bound.items()},
             # Importing a.b imports a first, and so does being a.b.
             packages=frozenset(_above(name)).union(*map(_above, targets)),
             executed=executed.union(_above(name), *map(_above, executed)),
@@ -166,3 +220,8 @@ def _targets(name: str, source: Source, imported: Iterable[Imported]) -> frozens
         base = ".".join(parts[: len(parts) - level + 1])
         targets.add(f"{base}.{target}" if base and target else base or target)
     return frozenset(targets - {""})
+
+
+def _taken(name: str, source: Source, taken: Taken) -> tuple[str, str]:
+    """Return the absolute name of the module from which a module takes a name, and that name."""
+    return next(iter(_targets(name, source, [taken.module])), ""), taken.name

@@ -13,7 +13,7 @@ from types import CodeType, ModuleType
 from typing import Any, Protocol
 from zipimport import zipimporter
 
-from warmfork.snapshot.bare import BarePackages
+from warmfork.snapshot.ahead import ImportedAhead
 from warmfork.snapshot.graph import Graph
 from warmfork.snapshot.path_search import PathSearch
 from warmfork.snapshot.record import Record
@@ -51,13 +51,13 @@ class Importer(MetaPathFinder):
         self._territory = territory
         self.record = Record()
         self._files = PathSearch(sources, territory, self.record)
-        self.bare = BarePackages()
         # Is told of each code object that is to be executed.
         self.executed: Executions | None = None
         # Modules of the application that were asked for in the parent.
         self.refused: set[str] = set()
         self._is_admitted = False
         self._importing: list[str] = []
+        self.ahead = ImportedAhead(self._importing)
         # What some import hooks look for by this name on sys.meta_path, to have a module found by it.
         self._path_finder = type(PathFinder.__name__, (), {"find_spec": staticmethod(self._find_for_another)})
 
@@ -130,7 +130,7 @@ class Importer(MetaPathFinder):
             origin = os.path.abspath(spec.origin)  # noqa: PTH100 - for each import
             file = self._territory.canonical(origin) or origin
             if type(spec.loader) is SourceFileLoader:
-                loader = _BareLoader if fullname in self.bare.names else _Loader
+                loader = _BareLoader if self.ahead.is_bare(fullname) else _Loader
                 spec.loader = loader(fullname, spec.origin, file, self)
             else:
                 # An extension module that is built in place, say, or one with a loader of a library's.
@@ -158,11 +158,11 @@ class Importer(MetaPathFinder):
     def unneeded(self, entry: str, before: Record) -> set[str]:
         """Return what was executed and the application, which begins with the entry, no longer imports.
 
-        That includes packages that were made and are executed by nobody. before: what the last process did.
+        That includes what was imported ahead and has not had its turn. before: what the last process did.
         """
         needed = Graph(self.record, self.sources, before).needs(entry)
         unneeded = {file for name, file in self.record.files.items() if name not in needed}
-        return unneeded | self.bare.files
+        return unneeded | self.ahead.wrong
 
     def _ask_all(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None) -> ModuleSpec | None:
         # In Python's own order: what is built in, files, and then what others have added.
@@ -180,6 +180,7 @@ class Importer(MetaPathFinder):
             self.record.imported[self._importing[-1]].add(name)
         self._importing.append(name)
         self.record.files[name] = file
+        self.ahead.note(name, file)
 
     def end(self, name: str) -> None:
         """Note that the module's execution has ended, well or not."""
@@ -237,7 +238,7 @@ class _Loader(SourceFileLoader):
         self._importer = importer
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        module = self._importer.bare.take(spec.name)
+        module = self._importer.ahead.find(spec.name)
         if module:
             module.__loader__ = self
         return module
@@ -248,7 +249,8 @@ class _Loader(SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
         self._importer.begin(module.__name__, self.file)
         try:
-            super().exec_module(module)
+            if not self._importer.ahead.repeat(self.name):
+                super().exec_module(module)
         finally:
             self._importer.end(module.__name__)
 
@@ -257,4 +259,4 @@ class _BareLoader(_Loader):
     """Makes a package, and leaves its execution to another one."""
 
     def exec_module(self, module: ModuleType) -> None:
-        self._importer.bare.make(module, self.file)
+        self._importer.ahead.make(module, self.file)

@@ -1,8 +1,10 @@
 """What a module's text says of the modules that it imports."""
 
 import ast
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from itertools import dropwhile
+from types import MappingProxyType
 from typing import NamedTuple
 
 # Python's functions that change an attribute of their first argument.
@@ -18,16 +20,28 @@ class Imported(NamedTuple):
     name: str
 
 
+class Taken(NamedTuple):
+    """What `from module import name` takes."""
+
+    module: Imported
+    name: str
+
+
 class Statements(NamedTuple):
     """What the statements are about.
 
-    imports: all names; executed: those of the statements that are executed with the module; registrations: those of
-    objects that the module changes while it is executed; later: those that are imported after it has called a function
-    for nothing but what that does, or changed something that it has imported; acts: whether it changes something that
-    it has imported, and not only by decorators, so that modules may see it which import neither this one nor that.
+    imports: all names; taken: of which modules a name is taken; whole: modules that are asked for in any other way;
+    bound: what the module's own names stand for that it has taken from others when it is executed; executed: names in
+    those of the statements that are executed with the module; registrations: those of objects that the module changes
+    while it is executed; later: those that are imported after it has called a function for nothing but what that does,
+    or changed something that it has imported; acts: whether it changes something that it has imported, and not only by
+    decorators, so that modules may see it which import neither this one nor that.
     """
 
     imports: frozenset[Imported] = frozenset()
+    taken: frozenset[Taken] = frozenset()
+    whole: frozenset[Imported] = frozenset()
+    bound: Mapping[str, Taken] = MappingProxyType({})
     executed: frozenset[Imported] = frozenset()
     registrations: frozenset[Imported] = frozenset()
     later: frozenset[Imported] = frozenset()
@@ -41,14 +55,18 @@ class Statements(NamedTuple):
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return cls()
         imported: set[Imported] = set()
+        taken: set[Taken] = set()
+        whole: set[Imported] = set()
         bound: dict[str, set[Imported]] = {}
         for node in _statements(tree):
+            taken |= {one for _, one in _taken(node)}
             for local, names in _names(node):
                 imported |= names
+                whole |= names if isinstance(node, ast.Import) or local == "*" else set()
                 bound.setdefault(local, set()).update(names)
         if any(word in text for word in _ASKING):
             # Expressions can be of any size: not all are looked through.
-            imported = imported.union(*map(_asked, ast.walk(tree)))
+            whole = whole.union(*map(_asked, ast.walk(tree)))
         for node in _executed(tree):
             if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Call):
                 # Another name for something that was imported, or for a part of it.
@@ -62,16 +80,28 @@ class Statements(NamedTuple):
         acting = dropwhile(lambda node: not _acts(node, bound), _executed(tree))
         later = frozenset(one for node in acting for _, names in _names(node) for one in names)
         acts = any(root in bound for node in _executed(tree) if not _is_definition(node) for root in _changed(node))
-        return cls(frozenset(imported), executed, registrations, later, acts)
+        return cls(
+            imports=frozenset(imported | whole),
+            taken=frozenset(taken),
+            whole=frozenset(whole),
+            bound=dict(one for node in tree.body for one in _taken(node)),
+            executed=executed,
+            registrations=registrations,
+            later=later,
+            acts=acts,
+        )
 
 
 class Named(NamedTuple):
     """The same with absolute names, for a module that the text is of.
 
-    packages: those above it and its targets; executed: with those above them.
+    taken: of which modules names are taken, and nothing else is asked for; packages: those above it and its targets;
+    executed: with those above them.
     """
 
     targets: frozenset[str] = frozenset()
+    taken: Mapping[str, AbstractSet[str]] = MappingProxyType({})
+    bound: Mapping[str, tuple[str, str]] = MappingProxyType({})
     executed: frozenset[str] = frozenset()
     packages: frozenset[str] = frozenset()
     registrations: frozenset[str] = frozenset()
@@ -92,6 +122,15 @@ def _names(node: ast.AST) -> Iterator[tuple[str, set[Imported]]]:
         for alias in node.names:
             name = f"{module}.{alias.name}" if module else alias.name
             yield alias.asname or alias.name, {Imported(node.level, module), Imported(node.level, name)}
+
+
+def _taken(node: ast.AST) -> Iterator[tuple[str, Taken]]:
+    """Yield what an import statement binds by taking a name from a module."""
+    if isinstance(node, ast.ImportFrom):
+        module = Imported(node.level, node.module or "")
+        for alias in node.names:
+            if alias.name != "*":
+                yield alias.asname or alias.name, Taken(module, alias.name)
 
 
 def _asked(node: ast.AST) -> set[Imported]:
