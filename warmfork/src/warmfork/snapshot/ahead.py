@@ -4,6 +4,7 @@ import importlib
 import sys
 from collections import defaultdict
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 from warmfork.snapshot.import_plan import ImportPlan
@@ -122,6 +123,11 @@ class ImportedAhead:
         module = self._waiting.get(name)
         # Some have put another object in their place, which need not bear what Python does to a module.
         return module if type(module) is ModuleType else None
+
+    def spec(self, name: str) -> ModuleSpec | None:
+        """Return how it was found, if it is there and need not be executed; what is elsewhere now is noticed later."""
+        module = self.find(name)
+        return module.__spec__ if module and name not in self._bare else None
 
     def repeat(self, name: str) -> bool:
         """Do what the import of a module does besides its execution; return False where it is to be executed."""

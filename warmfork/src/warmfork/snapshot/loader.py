@@ -106,6 +106,8 @@ class Importer(MetaPathFinder):
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """Find a module wherever it is; one of the application's is loaded from the snapshot."""
+        if spec := self.ahead.spec(fullname):
+            return spec
         return self._own(fullname, self._ask_all(fullname, path, target))
 
     def _find_for_another(
