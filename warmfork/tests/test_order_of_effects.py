@@ -64,6 +64,26 @@ OTHERS = {
         "from tiny.options import MODES\n\nours = MODES\nours.append('set 0')\n",
         "from tiny.options import MODES\n\nVALUE = MODES[-1]\n",
     ),
+    "loop": (
+        "from tiny import options\n\nfor one in [options]:\n    one.MODE = 'set 0'\n",
+        "from tiny import options\n\nVALUE = options.MODE\n",
+    ),
+    "comprehension": (
+        "from tiny import options\n\n[setattr(one, 'MODE', 'set 0') for one in [options]]\n",
+        "from tiny import options\n\nVALUE = options.MODE\n",
+    ),
+    "own function": (
+        "from tiny import options\n\n\ndef set_up():\n    options.MODE = 'set 0'\n\n\nset_up()\n",
+        "from tiny import options\n\nVALUE = options.MODE\n",
+    ),
+    "own function with a result": (
+        "from tiny.options import MODES\n\n\ndef add(modes):\n    modes.append('set 0')\n\n\nDONE = add(MODES)\n",
+        "from tiny.options import MODES\n\nVALUE = MODES[-1]\n",
+    ),
+    "deletion": (
+        "from tiny import options\n\noptions.MODES[0] = 'set 0'\ndel options.MODES[1]\n",
+        "from tiny.options import MODES\n\nVALUE = MODES[-1]\n",
+    ),
     "file": (
         "from pathlib import Path\n\nPath(__file__).with_name('made.txt').write_text('set 0')\n",
         "from pathlib import Path\n\nVALUE = Path(__file__).with_name('made.txt').read_text()\n",
@@ -78,7 +98,7 @@ OTHERS = {
 @pytest.mark.parametrize("name", OTHERS)
 def test_effect_of_another_module(name: str, tiny: Project, serve: Serve) -> None:
     acting, seeing = OTHERS[name]
-    tiny.write("options.py", "MODE = 'unset'\nMODES = ['unset']\n")
+    tiny.write("options.py", "MODE = 'unset'\nMODES = ['unset', 'unset']\n")
     tiny.write("acting.py", acting)
     tiny.write("seeing.py", seeing)
     tiny.write("version.py", "import tiny.acting\nfrom tiny.seeing import VALUE as VERSION\n")

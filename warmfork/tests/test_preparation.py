@@ -313,3 +313,27 @@ def test_name_that_is_taken_before_the_package_has_it(tiny: Project, serve: Serv
     tiny.write("package/edited.py", "from tiny import taker\n\nVALUE = 4\n")
     server.until("it fails as in a fresh process", lambda: "'EXECUTED_AT' from partially init" in server.log)
     assert server.text().startswith("3 ")
+
+
+@pytest.mark.parametrize(
+    "action",
+    ("for one in [Thing]:\n    one.seen = EDITED\n", "[setattr(one, 'seen', EDITED) for one in [Thing]]\n"),
+    ids=("loop", "comprehension"),
+)
+@pytest.mark.parametrize("place", ("tiny.package", "tiny.package.other"))
+def test_what_a_package_does_in_the_end_is_seen_by_who_imports_something_of_it(
+    tiny: Project, serve: Serve, action: str, place: str
+) -> None:
+    tiny.path("package").mkdir()
+    tiny.write(
+        "package/__init__.py",
+        f"from tiny.package.edited import VALUE as EDITED\nfrom tiny.package.other import Thing\n\n{action}",
+    )
+    tiny.write("package/edited.py", "VALUE = 0\n")
+    tiny.write("package/other.py", "class Thing:\n    seen = 'nothing'\n")
+    tiny.write("version.py", f"from {place} import Thing\n\nSEEN = Thing.seen\nVERSION = SEEN\n")
+    tiny.write("main.py", tiny.path("main.py").read_text().replace("from tiny.version", "from tiny.between"))
+    tiny.write("between.py", "from tiny.package import EDITED\nfrom tiny.version import VERSION\n")
+    server = serve(tiny, "--no-swap")
+    save_thrice(server, tiny, "package/edited.py")
+    assert server.text() == "3"

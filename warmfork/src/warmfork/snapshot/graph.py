@@ -60,6 +60,7 @@ class Graph:
                     self._takers[imported][name] = named.taken[imported]
                 else:
                     self._dependents[imported].add(name)
+        self._packages = self._within.keys() | self._takers.keys()
 
     def needs(self, name: str) -> set[str]:
         """Return the module, and all that is imported when it is executed, directly or not."""
@@ -70,26 +71,30 @@ class Graph:
 
         bare: packages that need not be executed before what is in them, or takes from them what is there without.
         """
-        within = {package: modules for package, modules in self._within.items() if package not in bare}
         found, reached = set[str](), set(names)
         while reached != found:
             found = reached
-            takers = {package: self._takers_that_wait(package, found, bare) for package in found & self._takers.keys()}
-            reached = _closure(found, self._dependents, within, takers)
+            edges = {package: self._dependents_on_package(package, found, bare) for package in found & self._packages}
+            reached = _closure(found, self._dependents, edges)
         return found
 
-    def _takers_that_wait(self, package: str, waiting: AbstractSet[str], bare: AbstractSet[str]) -> set[str]:
-        """Return the modules that take something from the package which is not there before it is executed."""
-        takers = self._takers[package]
+    def _dependents_on_package(self, package: str, waiting: AbstractSet[str], bare: AbstractSet[str]) -> set[str]:
+        """Return the modules that need the package to be executed: those that are in it, or take something from it."""
+        within, takers = self._within[package], self._takers[package]
+        if package not in bare:
+            return {*within, *takers}
+        inside = _closure([package], self._imported)
         # What these do while the package imports them may be seen by whoever takes something from it then.
-        doing = (self._registering | self._acting) & waiting & _closure([package], self._imported)
-        if package not in bare or doing:
-            return set(takers)
-        return {
+        doing = (self._registering | self._acting) & waiting & inside
+        wait = {
             taker
-            for taker, names in takers.items()
-            if not all(self._is_there(package, name, waiting, bare) for name in names)
+            for taker, taken in takers.items()
+            if doing or not all(self._is_there(package, name, waiting, bare) for name in taken)
         }
+        if _named(package, self._found.get(package)).collects:
+            return wait
+        # What else it does is over for all that it does not import itself.
+        return wait | ({*within, *takers} - inside)
 
     def _is_there(self, package: str, name: str, waiting: AbstractSet[str], bare: AbstractSet[str]) -> bool:
         """Tell whether a bare package can give what is taken from it, as it has it from a module that need not wait."""
@@ -198,6 +203,7 @@ def _named(name: str, source: Source | None) -> Named:
             registrations=_targets(name, source, statements.registrations),
             later=_targets(name, source, statements.later),
             acts=statements.acts,
+            collects=statements.collects,
         )
     return source.named[name]
 

@@ -35,7 +35,8 @@ class Statements(NamedTuple):
     those of the statements that are executed with the module; registrations: those of objects that the module changes
     while it is executed; later: those that are imported after it has called a function for nothing but what that does,
     or changed something that it has imported; acts: whether it changes something that it has imported, and not only by
-    decorators, so that modules may see it which import neither this one nor that.
+    decorators, so that modules may see it which import neither this one nor that; collects: whether it does nothing but
+    import and name things.
     """
 
     imports: frozenset[Imported] = frozenset()
@@ -46,6 +47,7 @@ class Statements(NamedTuple):
     registrations: frozenset[Imported] = frozenset()
     later: frozenset[Imported] = frozenset()
     acts: bool = False
+    collects: bool = False
 
     @classmethod
     def of(cls, text: bytes) -> "Statements":
@@ -74,12 +76,17 @@ class Statements(NamedTuple):
                 for target in node.targets:
                     if names and isinstance(target, ast.Name):
                         bound.setdefault(target.id, set()).update(names)
+            elif isinstance(node, ast.For) and isinstance(node.target, ast.Name):
+                # One after the other of what was imported.
+                parts = (one.id for one in ast.walk(node.iter) if isinstance(one, ast.Name))
+                bound.setdefault(node.target.id, set()).update(*(bound.get(one, ()) for one in parts))
         changed = {root for node in _executed(tree) for root in _changed(node)}
         registrations = frozenset[Imported]().union(*(bound.get(root, set()) for root in changed))
         executed = frozenset(one for node in _executed(tree) for _, names in _names(node) for one in names)
         acting = dropwhile(lambda node: not _acts(node, bound), _executed(tree))
         later = frozenset(one for node in acting for _, names in _names(node) for one in names)
         acts = any(root in bound for node in _executed(tree) if not _is_definition(node) for root in _changed(node))
+        acts = acts or any(_acts_on(function, bound) for function in _called_functions(tree))
         return cls(
             imports=frozenset(imported | whole),
             taken=frozenset(taken),
@@ -89,6 +96,7 @@ class Statements(NamedTuple):
             registrations=registrations,
             later=later,
             acts=acts,
+            collects=all(map(_collects, _executed(tree))),
         )
 
 
@@ -107,6 +115,7 @@ class Named(NamedTuple):
     registrations: frozenset[str] = frozenset()
     later: frozenset[str] = frozenset()
     acts: bool = False
+    collects: bool = False
 
 
 def _names(node: ast.AST) -> Iterator[tuple[str, set[Imported]]]:
@@ -159,6 +168,42 @@ def _acts(node: ast.AST, imported: Container[str]) -> bool:
     return not _is_definition(node) and any(root in imported for root in _changed(node))
 
 
+def _called_functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+    """Yield the module's own functions that its statements call, and those that these call."""
+    own = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    waiting: list[ast.AST] = [*_executed(tree)]
+    while waiting:
+        node = waiting.pop()
+        value = node.value if isinstance(node, ast.Expr | ast.Assign | ast.AnnAssign | ast.Return) else None
+        name = value.func.id if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) else ""
+        if name in own:
+            function = own.pop(name)
+            yield function
+            waiting += _statements(function)
+
+
+def _acts_on(function: ast.FunctionDef, imported: Container[str]) -> bool:
+    """Tell whether a function changes something that was imported, or that it is given."""
+    given = {one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)}
+    return any(root in imported or root in given for node in _statements(function) for root in _changed(node))
+
+
+def _collects(node: ast.AST) -> bool:
+    """Tell whether a statement only imports something or gives it a name."""
+    if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        is_computed = node.value is not None and any(isinstance(part, ast.Call) for part in ast.walk(node.value))
+        return not is_computed and all(isinstance(target, ast.Name) for target in targets)
+    if isinstance(node, ast.Expr):
+        return isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return not node.decorator_list
+    # Of those with others in them, each of these is looked at as well; operators are no statements.
+    return isinstance(
+        node, ast.Import | ast.ImportFrom | ast.alias | ast.If | ast.Try | ast.ExceptHandler | ast.Pass | ast.operator
+    )
+
+
 def _is_definition(node: ast.AST) -> bool:
     return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
 
@@ -175,7 +220,7 @@ def _executed_parts(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _statements(
-    tree: ast.Module, parts: Callable[[ast.AST], Iterator[ast.AST]] = ast.iter_child_nodes
+    tree: ast.Module | ast.FunctionDef, parts: Callable[[ast.AST], Iterator[ast.AST]] = ast.iter_child_nodes
 ) -> Iterator[ast.AST]:
     """Yield the statements in their order, and what is between them, as the handler of an exception.
 
@@ -200,17 +245,20 @@ def _is_for_types(test: ast.expr) -> bool:
 def _changed(node: ast.AST) -> Iterator[str]:
     """Yield names of the objects that a statement changes, as far as its form tells.
 
-    That is a call whose result nobody wants, a decorator that is called or is an attribute, and an assignment to a part
-    of something.
+    That is a call whose result nobody wants, or another expression of which nobody wants it, a decorator that is called
+    or is an attribute, and an assignment to a part of something, or its deletion.
     """
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         yield from _root(node.value)
         if isinstance(node.value.func, ast.Name) and node.value.func.id in _ATTRIBUTE_SETTERS and node.value.args:
             yield from _root(node.value.args[0])
+    elif isinstance(node, ast.Expr):
+        # As a comprehension for what it does: any of its names.
+        yield from (one.id for one in ast.walk(node.value) if isinstance(one, ast.Name))
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         for decorator in node.decorator_list:
             yield from _root(decorator)
-    elif isinstance(node, ast.Assign):
+    elif isinstance(node, ast.Assign | ast.Delete):
         for target in node.targets:
             yield from () if isinstance(target, ast.Name) else _root(target)
     elif isinstance(node, ast.AugAssign | ast.AnnAssign):
