@@ -78,6 +78,10 @@ test-steady: ## Both again and again, on busy cores and in other orders: what fa
 drill: ## Break the running application in every way and count what is lost; D=name for one; make down first
 	@$(DEVENV) test tests/drills --capture=no --durations=0 $(if $(D),-k $(D))
 
+.PHONY: test-faults
+test-faults: ## A broken application, checkout or container: make ci says why, the loop goes on; F=name for one
+	@$(DEVENV) test tests/faults --capture=no --durations=0 $(if $(F),-k $(F))
+
 # --- the measurement
 
 .PHONY: bench-reload

@@ -91,6 +91,7 @@ USERS: Mapping[str, tuple[str, ...]] = {
     "docs": (),
     "tests/drills": (),
     "tests/e2e": (),
+    "tests/faults": (),
     "tests/lint.py": (),
     "tests/live_update": (),
     "tests/release": (),

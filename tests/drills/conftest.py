@@ -10,8 +10,8 @@ from tests.live_update import application
 from tests.live_update.checkout import copy_checkout
 from tests.live_update.loop import Loop
 
-# These start `make ci` and `make up` themselves, for which the cluster has no room beside the others' deployments.
-FIRST = ("test_ci", "test_recovery", "test_endurance", "test_trouble")
+# These start `make up` themselves, for which the cluster has no room beside the others' deployments.
+FIRST = ("test_recovery", "test_endurance")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
