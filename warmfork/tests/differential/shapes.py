@@ -85,7 +85,9 @@ def make(seed: int, layout: str | None = None, *, is_plain: bool = False) -> Mod
         for package in model.packages.values():
             package.has_init = False
     if chance.random() < 0.4:
-        choice = chance.choice(list(model.packages.values()))
+        # Mostly of a package within another one, as tables and schemas are.
+        inner = [package for package in model.packages.values() if "." in package.name]
+        choice = chance.choice([*model.packages.values(), *inner, *inner])
         choice.is_collecting = bool(choice.name)
     if not is_plain and name not in {"single", "linked package", "beside"} and chance.random() < 0.25:
         _add_plugins(model, chance)
