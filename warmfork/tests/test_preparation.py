@@ -337,3 +337,21 @@ def test_what_a_package_does_in_the_end_is_seen_by_who_imports_something_of_it(
     server = serve(tiny, "--no-swap")
     save_thrice(server, tiny, "package/edited.py")
     assert server.text() == "3"
+
+
+def test_what_a_package_does_since_its_last_edit_is_seen_by_who_takes_something_from_it(
+    tiny: Project, serve: Serve
+) -> None:
+    collecting = "from tiny.package.thing import Thing\n"
+    tiny.path("package").mkdir()
+    tiny.write("package/__init__.py", f"{collecting}VALUE = 0\n")
+    tiny.write(
+        "package/thing.py",
+        "class Thing:\n    seen = 0\n\n    @classmethod\n    def set_up(cls, value):\n        cls.seen = value\n",
+    )
+    tiny.write("version.py", "from tiny.package import Thing\n\nVERSION = Thing.seen\n")
+    server = serve(tiny, "--no-swap")
+    save_thrice(server, tiny, "package/__init__.py")
+    server.until_standby()
+    tiny.write("package/__init__.py", f"{collecting}VALUE = Thing.set_up(4)\n")
+    server.until_text("4")

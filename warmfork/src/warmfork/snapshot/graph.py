@@ -112,16 +112,18 @@ class Graph:
 
     def plan(self, names: Iterable[str]) -> ImportPlan:
         """Return what can be imported ahead of a change of these modules."""
+        names = frozenset(names)
         deferred = self._waiting(names, frozenset())
-        bare, possible = set[str](), self._bare(deferred)
+        # What one of these will do itself, nobody knows yet.
+        bare, possible = set[str](), self._bare(deferred) - names
         while bare != possible:
             bare = possible
             deferred = self._waiting(names, bare)
             # The fewer modules wait, the fewer packages may be bare.
             possible = bare & self._bare(deferred)
         ahead = tuple(name for name in self._order if name not in deferred)
-        names = {name: _named(name, self._found.get(name)).bound for name in bare}
-        return ImportPlan(ahead, frozenset(deferred), names, self._imports({*ahead, *bare}) if bare else {})
+        given = {name: _named(name, self._found.get(name)).bound for name in bare}
+        return ImportPlan(ahead, frozenset(deferred), given, self._imports({*ahead, *bare}) if bare else {})
 
     def _imports(self, names: AbstractSet[str]) -> dict[str, tuple[str, ...]]:
         """Return what each of the modules imports of the others when it is executed, in the order of all."""
