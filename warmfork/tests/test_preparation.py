@@ -355,3 +355,59 @@ def test_what_a_package_does_since_its_last_edit_is_seen_by_who_takes_something_
     server.until_standby()
     tiny.write("package/__init__.py", f"{collecting}VALUE = Thing.set_up(4)\n")
     server.until_text("4")
+
+
+ATTRIBUTES = """
+import time
+
+from tiny import package
+
+EXECUTED_AT = time.monotonic()
+OTHER_EXECUTED_AT = package.EXECUTED_AT
+"""
+
+
+def test_module_that_uses_attributes_of_a_package_does_not_wait_for_others(tiny: Project, serve: Serve) -> None:
+    package_with_taker(tiny)
+    tiny.write("taker.py", ATTRIBUTES)
+    server = serve(tiny, "--no-swap")
+    saved_at = save_thrice(server, tiny, "package/edited.py")
+    version, taken_at, one, same = server.text().split()
+    assert (version, one) == ("3", same)
+    assert float(taken_at) < saved_at
+    assert ways(server)[-1] == "standby"
+
+
+@pytest.mark.parametrize(
+    "counting",
+    (
+        "COUNT = len(Base.__subclasses__())",
+        "COUNT = 0\nfor one in Base.all():\n    COUNT += 1",
+        "COUNT = len([one for one in Base.all()])",
+    ),
+    ids=("subclasses", "loop", "comprehension"),
+)
+@pytest.mark.parametrize(
+    "importing",
+    ("from tiny.package import Base", "from tiny import package\nBase = package.Base"),
+    ids=("name", "attribute"),
+)
+def test_module_that_looks_at_all_that_a_package_has_registered(
+    tiny: Project, serve: Serve, importing: str, counting: str
+) -> None:
+    tiny.path("package").mkdir()
+    tiny.write("package/__init__.py", "from tiny.package.base import Base\nfrom tiny.package.edited import VALUE\n")
+    tiny.write(
+        "package/base.py",
+        "class Base:\n    @classmethod\n    def all(cls):\n        return cls.__subclasses__()\n",
+    )
+    tiny.write(
+        "package/edited.py", "from tiny.package.base import Base\n\nVALUE = 0\n\n\nclass Edited(Base):\n    pass\n"
+    )
+    tiny.write("taker.py", f"{importing}\n\n{counting}\n")
+    tiny.write(
+        "version.py", 'from tiny import taker\nfrom tiny.package import VALUE\n\nVERSION = f"{VALUE} {taker.COUNT}"\n'
+    )
+    server = serve(tiny, "--no-swap")
+    save_thrice(server, tiny, "package/edited.py")
+    assert server.text() == "3 1"

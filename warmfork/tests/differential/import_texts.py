@@ -91,6 +91,18 @@ def _through_package(model: "Model", one: "Import", place: str) -> str:
     return _from(model, one, place.rpartition(".")[0] if is_collected else place)
 
 
+def _attribute_of_package(model: "Model", one: "Import", place: str) -> str:
+    target, package = one.target, place.rpartition(".")[0]
+    is_collected = target in model.collected(model.modules[target].package) and not one.prefix
+    if not is_collected or "." not in package:
+        return _from(model, one, place)
+    above, _, last = package.rpartition(".")
+    return (
+        f"from {above} import {last} as {target}_package; {target}_derived = {target}_package.{target}_derived"
+        + _taken(one, f"{target}_package.{target}_value")
+    )
+
+
 def _hub(model: "Model", one: "Import", place: str) -> str:
     return _from(model, one, model.dotted("hub") if "hub" in model.modules else place)
 
@@ -109,6 +121,7 @@ STYLES: Mapping[str, Callable[["Model", "Import", str], str]] = {
     "circular first": _circular,
     "hub": _hub,
     "through package": _through_package,
+    "attribute of package": _attribute_of_package,
 }
 
 

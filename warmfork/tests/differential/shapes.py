@@ -59,7 +59,8 @@ LARGE_SIZES = (60, 120, 300)
 # How one module imports another, by how often.
 STYLES = {
     "from": 5, "relative": 4, "module": 3, "from package": 3, "star": 2, "type checking": 1, "importlib": 2,
-    "conditional": 2, "lazy": 1, "hub": 1, "through package": 3,
+    "conditional": 2, "lazy": 1, "hub": 1, "through package": 2,
+    "attribute of package": 2,
 }  # fmt: skip
 READS = ("json", "toml", "text", "beside", "template", *LISTINGS, "dotenv", "settings")
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from warmfork.snapshot.import_plan import ImportPlan
+from warmfork.snapshot.import_statements import Imported, Taken
 from warmfork.snapshot.record import Record
 from warmfork.snapshot.sources import Source, Sources
-from warmfork.snapshot.statements import Imported, Named, Taken
+from warmfork.snapshot.statements import Named
 
 
 class Graph:
@@ -191,9 +192,9 @@ def _named(name: str, source: Source | None) -> Named:
         targets = _targets(name, source, statements.imports)
         whole = _targets(name, source, statements.whole)
         taken = defaultdict[str, set[str]](set)
-        for one in statements.taken:
-            for module in _targets(name, source, [one.module]) - whole:
-                taken[module].add(one.name)
+        for imported, names in statements.taken.items():
+            for module in _targets(name, source, [imported]) - whole:
+                taken[module] |= names
         executed = _targets(name, source, statements.executed)
         source.named[name] = Named(
             targets=targets,

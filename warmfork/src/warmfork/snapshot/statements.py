@@ -7,46 +7,33 @@ from itertools import dropwhile
 from types import MappingProxyType
 from typing import NamedTuple
 
+from warmfork.snapshot.import_statements import Imported, Taken, names_bound, names_taken, taken_by
+
 # Python's functions that change an attribute of their first argument.
 _ATTRIBUTE_SETTERS = frozenset({"setattr", "delattr"})
 # Words by which a module is asked for with a text.
 _ASKING = (b"import_module", b"__import__", b".modules")
 
 
-class Imported(NamedTuple):
-    """A name in an import statement. level: number of dots, as of `from ..a import b`, which names "a" and "a.b"."""
-
-    level: int
-    name: str
-
-
-class Taken(NamedTuple):
-    """What `from module import name` takes."""
-
-    module: Imported
-    name: str
-
-
 class Statements(NamedTuple):
-    """What the statements are about.
-
-    imports: all names; taken: of which modules a name is taken; whole: modules that are asked for in any other way;
-    bound: what the module's own names stand for that it has taken from others when it is executed; executed: names in
-    those of the statements that are executed with the module; registrations: those of objects that the module changes
-    while it is executed; later: those that are imported after it has called a function for nothing but what that does,
-    or changed something that it has imported; acts: whether it changes something that it has imported, and not only by
-    decorators, so that modules may see it which import neither this one nor that; collects: whether it does nothing but
-    import and name things.
-    """
+    """What the statements are about."""
 
     imports: frozenset[Imported] = frozenset()
-    taken: frozenset[Taken] = frozenset()
+    # Names that are taken from each module, and modules that are asked for in any other way.
+    taken: Mapping[Imported, AbstractSet[str]] = MappingProxyType({})
     whole: frozenset[Imported] = frozenset()
+    # What the module's own names stand for that it takes from others when it is executed.
     bound: Mapping[str, Taken] = MappingProxyType({})
+    # What the statements name that are executed with the module.
     executed: frozenset[Imported] = frozenset()
+    # What objects come from that the module changes while it is executed.
     registrations: frozenset[Imported] = frozenset()
+    # What it imports after it has called a function for nothing but what that does, or changed what it has imported.
     later: frozenset[Imported] = frozenset()
+    # Whether it changes something that it has imported, and not only by decorators: modules may see it that import
+    # neither this one nor that.
     acts: bool = False
+    # Whether it does nothing but import and name things.
     collects: bool = False
 
     @classmethod
@@ -57,41 +44,31 @@ class Statements(NamedTuple):
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return cls()
         imported: set[Imported] = set()
-        taken: set[Taken] = set()
-        whole: set[Imported] = set()
         bound: dict[str, set[Imported]] = {}
         for node in _statements(tree):
-            taken |= {one for _, one in _taken(node)}
-            for local, names in _names(node):
+            for local, names in names_bound(node):
                 imported |= names
-                whole |= names if isinstance(node, ast.Import) or local == "*" else set()
                 bound.setdefault(local, set()).update(names)
+        taken, whole = names_taken(_statements(tree), text)
+        if b"for " in text and any(map(_loops, _executed(tree))):
+            # It may be about all that others have registered.
+            taken, whole = {}, whole.union(taken)
         if any(word in text for word in _ASKING):
             # Expressions can be of any size: not all are looked through.
             whole = whole.union(*map(_asked, ast.walk(tree)))
-        for node in _executed(tree):
-            if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Call):
-                # Another name for something that was imported, or for a part of it.
-                names = set[Imported]().union(*(bound.get(root, ()) for root in _root(node.value)))
-                for target in node.targets:
-                    if names and isinstance(target, ast.Name):
-                        bound.setdefault(target.id, set()).update(names)
-            elif isinstance(node, ast.For) and isinstance(node.target, ast.Name):
-                # One after the other of what was imported.
-                parts = (one.id for one in ast.walk(node.iter) if isinstance(one, ast.Name))
-                bound.setdefault(node.target.id, set()).update(*(bound.get(one, ()) for one in parts))
+        _add_other_names(tree, bound)
         changed = {root for node in _executed(tree) for root in _changed(node)}
         registrations = frozenset[Imported]().union(*(bound.get(root, set()) for root in changed))
-        executed = frozenset(one for node in _executed(tree) for _, names in _names(node) for one in names)
+        executed = frozenset(one for node in _executed(tree) for _, names in names_bound(node) for one in names)
         acting = dropwhile(lambda node: not _acts(node, bound), _executed(tree))
-        later = frozenset(one for node in acting for _, names in _names(node) for one in names)
+        later = frozenset(one for node in acting for _, names in names_bound(node) for one in names)
         acts = any(root in bound for node in _executed(tree) if not _is_definition(node) for root in _changed(node))
         acts = acts or any(_acts_on(function, bound) for function in _called_functions(tree))
         return cls(
             imports=frozenset(imported | whole),
-            taken=frozenset(taken),
-            whole=frozenset(whole),
-            bound=dict(one for node in tree.body for one in _taken(node)),
+            taken=taken,
+            whole=whole,
+            bound=dict(one for node in tree.body for one in taken_by(node)),
             executed=executed,
             registrations=registrations,
             later=later,
@@ -118,28 +95,17 @@ class Named(NamedTuple):
     collects: bool = False
 
 
-def _names(node: ast.AST) -> Iterator[tuple[str, set[Imported]]]:
-    """Yield what an import statement binds, and the modules that this may be or come from."""
-    if isinstance(node, ast.Import):
-        for alias in node.names:
-            parts = alias.name.split(".")
-            # What is bound is the first, through which those between can be reached as well.
-            reached = {Imported(0, ".".join(parts[:length])) for length in range(1, len(parts) + 1)}
-            yield alias.asname or parts[0], {Imported(0, alias.name)} if alias.asname else reached
-    elif isinstance(node, ast.ImportFrom):
-        module = node.module or ""
-        for alias in node.names:
-            name = f"{module}.{alias.name}" if module else alias.name
-            yield alias.asname or alias.name, {Imported(node.level, module), Imported(node.level, name)}
-
-
-def _taken(node: ast.AST) -> Iterator[tuple[str, Taken]]:
-    """Yield what an import statement binds by taking a name from a module."""
-    if isinstance(node, ast.ImportFrom):
-        module = Imported(node.level, node.module or "")
-        for alias in node.names:
-            if alias.name != "*":
-                yield alias.asname or alias.name, Taken(module, alias.name)
+def _add_other_names(tree: ast.Module, bound: dict[str, set[Imported]]) -> None:
+    """Add what other names stand for something that was imported, or for a part of it."""
+    for node in _executed(tree):
+        if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Call):
+            names = set[Imported]().union(*(bound.get(root, ()) for root in _root(node.value)))
+            for target in node.targets:
+                if names and isinstance(target, ast.Name):
+                    bound.setdefault(target.id, set()).update(names)
+        elif isinstance(node, ast.For) and isinstance(node.target, ast.Name):
+            parts = (one.id for one in ast.walk(node.iter) if isinstance(one, ast.Name))
+            bound.setdefault(node.target.id, set()).update(*(bound.get(one, ()) for one in parts))
 
 
 def _asked(node: ast.AST) -> set[Imported]:
@@ -186,6 +152,13 @@ def _acts_on(function: ast.FunctionDef, imported: Container[str]) -> bool:
     """Tell whether a function changes something that was imported, or that it is given."""
     given = {one.arg for one in ast.walk(function.args) if isinstance(one, ast.arg)}
     return any(root in imported or root in given for node in _statements(function) for root in _changed(node))
+
+
+def _loops(node: ast.AST) -> bool:
+    """Tell whether a statement does something with each of several objects."""
+    value = node.value if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.Expr) else None
+    is_loop = value is not None and any(isinstance(part, ast.comprehension) for part in ast.walk(value))
+    return is_loop or isinstance(node, ast.For)
 
 
 def _collects(node: ast.AST) -> bool:
