@@ -607,6 +607,20 @@ class TestProcess:
             *(f"html/{name}" for name in SERVED),
         }
 
+    def test_tells_an_old_connection_to_end_before_it_closes_it(self, backend: Backend) -> None:
+        with running_nginx(backend.server_port, {"keepalive_time 3s;": "keepalive_time 100ms;"}) as nginx:
+            connection = nginx.connect()
+            said = ["keep-alive"]
+            deadline = time.monotonic() + PATIENCE
+            while said[-1] == "keep-alive" and time.monotonic() < deadline:
+                connection.request("GET", "/healthz")
+                with connection.getresponse() as response:
+                    response.read()
+                    said.append(response.headers["Connection"])
+            connection.close()
+        # More than one request, and then the answer says it.
+        assert (said[1], said[-1]) == ("keep-alive", "close")
+
     def test_lets_requests_finish_when_told_to_quit(self, backend: Backend) -> None:
         arrived, finish = threading.Event(), threading.Event()
 
