@@ -18,8 +18,9 @@ from urllib.parse import quote_from_bytes, urlsplit
 PATIENCE = 20.0  # seconds; longer than nginx gives a client that has stopped in the middle
 WRITES = 80.0  # a second; nginx refuses more than 100, and a refused one tries nothing
 WORKERS = 4
-# What nginx and the application may answer to what nobody means. 501 is for encodings that nginx does not know.
-EXPECTED = {200, 308, 400, 404, 405, 408, 411, 413, 414, 415, 422, 501, 505}
+# What nginx and the application may answer to what nobody means. 307 is for a slash too many, 501 for encodings that
+# nginx does not know.
+EXPECTED = {200, 307, 308, 400, 404, 405, 408, 411, 413, 414, 415, 422, 501, 505}
 METHODS = (
     "GET",
     "GET",
@@ -190,6 +191,8 @@ def send(address: tuple[str, int], given: Input) -> tuple[int, str]:
         return response.status, "a header was injected"
     if len(response.headers.get_all("X-Request-ID", [])) > 1:
         return response.status, "several request ids"
+    if response.headers.get("Location", "/").startswith(("//", "http")):
+        return response.status, f"leads to {response.headers['Location']}"
     return response.status, "" if response.status in EXPECTED else f"status {response.status}"
 
 
