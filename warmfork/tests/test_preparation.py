@@ -302,6 +302,28 @@ def test_name_that_a_package_gives_otherwise_than_its_imports_say(tiny: Project,
     save_thrice(server, tiny, "package/edited.py")
     version, _, one, same = server.text().split()
     assert version == one == same == "3"
+    # Found out once.
+    assert ways(server)[-1] == "standby"
+    assert len(server.reports("importing everything")) == 1
+
+
+@pytest.mark.parametrize(
+    "need",
+    (
+        "import sys\n\nassert 'tiny.package.edited' in sys.modules\n",
+        "import sys\n\nassert getattr(sys.modules['tiny.package'], 'EDITED', None) is not None\n",
+    ),
+    ids=("fails", "is spoilt"),
+)
+def test_module_that_needs_all_of_a_package_in_a_way_that_no_statement_shows(
+    tiny: Project, serve: Serve, need: str
+) -> None:
+    package_with_taker(tiny)
+    tiny.write("taker.py", TAKER + need)
+    server = serve(tiny, "--no-swap")
+    save_thrice(server, tiny, "package/edited.py")
+    assert server.text().startswith("3 ")
+    assert ways(server)[-1] == "standby"
 
 
 def test_name_that_is_taken_before_the_package_has_it(tiny: Project, serve: Serve) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
@@ -83,7 +83,7 @@ class Child:
         except StartupError as error:
             self._report(error.failure, at_startup=True)
         except _StaleError as error:
-            self.channel.send("stale", files=sorted(error.files))
+            self._say_stale(error.files)
         except BaseException as error:  # noqa: BLE001 - whatever an application does when imported
             self._report(Failure.of(error))
         end_at_once(code)
@@ -95,9 +95,12 @@ class Child:
     def _report(self, failure: Failure, *, at_startup: bool = False) -> None:
         if stale := self.importer.ahead.misplaced:
             # The traceback would lack modules on the way, or the failure be none.
-            self.channel.send("stale", files=sorted(stale))
+            self._say_stale(stale)
             return
         self.channel.send("failed", failure=failure.as_json(), at_startup=at_startup)
+
+    def _say_stale(self, files: Iterable[str]) -> None:
+        self.channel.send("stale", files=sorted(files), is_misplaced=self.importer.ahead.is_misplaced)
 
     def _import_and_serve(self) -> NoReturn:
         set_title(Title.STARTING)

@@ -93,10 +93,14 @@ class Failing:
                 if process.outdated:
                     names = report.files([Path(name) for name in process.outdated])
                     report.log(f"the prepared process had an older {names}; importing everything")
+                if process.is_misplaced:
+                    self._preparation.note_useless(process)
                 self._starting.whole()
             elif not process.is_fallback:
                 self._restless.settle()
                 self._fail(process, code)
+        elif role is Role.STANDBY and process.failure:
+            self._preparation.note_useless(process)
         elif role is Role.SERVING and not self._processes.one(Role.STARTING) and not self._handover.is_making_alone:
             if process.age < _MINIMUM_UPTIME:
                 self._fail(process, code)

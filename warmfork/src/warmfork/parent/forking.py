@@ -80,7 +80,7 @@ class Forking:
         if was_collecting:
             gc.enable()
         theirs.close()
-        return Process(pid, mine, role, generation, deferred=plan.deferred, is_fallback=failure is not None)
+        return Process(pid, mine, role, generation, plan=plan, is_fallback=failure is not None)
 
     def _leave_to_parent(self) -> None:
         """In a child: let go of what belongs to the parent."""

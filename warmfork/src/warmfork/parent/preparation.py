@@ -59,6 +59,8 @@ class Preparation:
         # Modules of the application that one file holds, or that have read it, the file edited last at the end.
         self._edited: deque[frozenset[str]] = deque(maxlen=_MOST)
         self._is_served = False
+        # Packages that must be executed before anything in them or of them is imported.
+        self._unfit: set[str] = set()
 
     def note_edited(self, files: frozenset[str]) -> None:
         """Take note of files that somebody edits, and may edit again."""
@@ -99,6 +101,7 @@ class Preparation:
         """
         if spoilt:
             standby.kill()
+            self.note_useless(standby)
             return
         for other in self._processes.with_role(Role.STANDBY):
             if other is not standby and other.deferred == standby.deferred:
@@ -106,6 +109,13 @@ class Preparation:
         self._make_template()
         # The next one, if one is wanted, when this one has left some time to the requests.
         self._events.call_later("stand by", _LEISURE, self._stand_by)
+
+    def note_useless(self, standby: Process) -> None:
+        """Take note that a process has imported ahead what it could not, so that the next one leaves it."""
+        # A state that is not served may fail for another reason.
+        if standby.plan.bare and self._is_served:
+            self._unfit |= standby.plan.bare.keys()
+            self._events.call_later("stand by", _LEISURE, self._stand_by)
 
     def on_template_ready(self) -> None:
         """Take note that there is a template, which can be copied."""
@@ -195,7 +205,7 @@ class Preparation:
         edited = [*reversed(self._edited)][:most] or [frozenset(graph.outermost(self._entry))]
         # The entry in any case: it may read what it does not import, such as a digest of all files.
         always = {self._entry, *self._settings.fresh, *record.asking}
-        plans = [graph.plan(always | modules) for modules in edited]
+        plans = [graph.plan(always | modules, self._unfit) for modules in edited]
         return {plan.deferred: plan for plan in plans}
 
     def _is_of_use(self, process: Process) -> bool:

@@ -15,6 +15,7 @@ from warmfork.channel import Channel
 from warmfork.failure import Failure
 from warmfork.parent.policy import Change
 from warmfork.parent.restart import inherited_socket
+from warmfork.snapshot.import_plan import ImportPlan
 from warmfork.snapshot.record import Record
 
 
@@ -53,10 +54,10 @@ _TRANSITIONS = {
 class Process:
     """A forked process.
 
-    pid: 0 until a process that another one has forked has told its own; deferred: modules that it has not imported,
-    because they wait for the next change; stale: files that changed since it was forked; swapped: those of them that
-    others could take over without executing them; record: what it had executed
-    and read when it was prepared; outdated: files by which it has found itself to be of no use; is_prompting: a person
+    pid: 0 until a process that another one has forked has told its own; plan: what it has imported ahead of the next
+    change; stale: files that changed since it was forked; swapped: those of them that others could take over without
+    executing them; record: what it had executed and read when it was prepared; outdated: files by which it has found
+    itself to be of no use; is_misplaced: because of the order in which it has imported them; is_prompting: a person
     is asked something, as by a debugger; is_fallback: it serves the failure and not the application; is_copy: it was
     forked by a template; template: what it has left behind; change: what a copy is to take over.
     """
@@ -65,10 +66,11 @@ class Process:
     channel: Channel
     role: Role
     generation: int
-    deferred: frozenset[str] = frozenset()
+    plan: ImportPlan = field(default_factory=ImportPlan)
     stale: set[Path] = field(default_factory=set)
     swapped: set[str] = field(default_factory=set)
     outdated: set[str] = field(default_factory=set)
+    is_misplaced: bool = False
     record: Record = field(default_factory=Record)
     is_prepared: bool = False
     is_prompting: bool = False
@@ -84,6 +86,11 @@ class Process:
     def age(self) -> float:
         """Seconds since the fork."""
         return time.monotonic() - self.began
+
+    @property
+    def deferred(self) -> frozenset[str]:
+        """Modules that it has not imported, because they wait for the next change."""
+        return self.plan.deferred
 
     @property
     def was_standby(self) -> bool:

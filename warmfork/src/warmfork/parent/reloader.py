@@ -253,6 +253,7 @@ class Reloader:
             process.failed_at_startup = message.fields["at_startup"]
         elif message.event == "stale":
             process.outdated |= set(message.fields["files"])
+            process.is_misplaced = message.fields["is_misplaced"]
         elif message.event == "ready":
             process.is_prepared = True
             self._preparation.on_template_ready()

@@ -159,8 +159,17 @@ class ImportedAhead:
             importlib.import_module(imported)
 
     @property
+    def is_misplaced(self) -> bool:
+        """Whether something was not imported as in a fresh process, whatever the change."""
+        return bool(self.misplaced | self._misleading())
+
+    @property
     def wrong(self) -> set[str]:
         """Files of modules that were not imported as in a fresh process, or are not imported by it."""
+        unneeded = {self._files[name] for name in self._waiting if name in self._files}
+        return self.misplaced | self._misleading() | unneeded
+
+    def _misleading(self) -> set[str]:
+        """Return the files of packages that have given something else than they have in the end."""
         given = [one for several in self._given.values() for one in several]
-        packages = {self._files[one.package.__name__] for one in given if not one.is_right}
-        return self.misplaced | packages | {self._files[name] for name in self._waiting if name in self._files}
+        return {self._files[one.package.__name__] for one in given if not one.is_right}

@@ -111,12 +111,11 @@ class Graph:
             package, name = bound[name]
         return package in self._found and package not in waiting
 
-    def plan(self, names: Iterable[str]) -> ImportPlan:
-        """Return what can be imported ahead of a change of these modules."""
-        names = frozenset(names)
+    def plan(self, names: AbstractSet[str], unfit: AbstractSet[str] = frozenset()) -> ImportPlan:
+        """Return what can be imported ahead of a change of these modules. unfit: packages that are not to be bare."""
         deferred = self._waiting(names, frozenset())
         # What one of these will do itself, nobody knows yet.
-        bare, possible = set[str](), self._bare(deferred) - names
+        bare, possible = set[str](), self._bare(deferred) - names - unfit
         while bare != possible:
             bare = possible
             deferred = self._waiting(names, bare)
