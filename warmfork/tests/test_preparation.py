@@ -433,3 +433,19 @@ def test_module_that_looks_at_all_that_a_package_has_registered(
     server = serve(tiny, "--no-swap")
     save_thrice(server, tiny, "package/edited.py")
     assert server.text() == "3 1"
+
+
+def test_module_in_a_package_that_finds_its_importer_half_executed(tiny: Project, serve: Serve) -> None:
+    package_with_taker(tiny)
+    tiny.write("package/__init__.py", COLLECTING + "from tiny.package.late import SEEN\n")
+    # Not by a statement that shows it.
+    late = "import importlib\n\nfrom tiny.package.edited import VALUE\n\n"
+    tiny.write("package/late.py", f"{late}SEEN = importlib.import_module('tiny.' + 'taker').STATE\n")
+    tiny.write("taker.py", "STATE = 'begun'\n\nfrom tiny.package.other import EXECUTED_AT\n\nSTATE = 'done'\n")
+    tiny.write(
+        "version.py", 'from tiny import taker\nfrom tiny.package import EDITED, SEEN\n\nVERSION = f"{EDITED} {SEEN}"\n'
+    )
+    server = serve(tiny, "--no-swap")
+    assert server.text() == "0 begun"
+    save_thrice(server, tiny, "package/edited.py")
+    assert server.text() == "3 begun"

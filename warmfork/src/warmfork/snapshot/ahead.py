@@ -45,6 +45,8 @@ class ImportedAhead:
         self._given: defaultdict[str, list[_Given]] = defaultdict(list)
         # Those whose turn is still to come.
         self._waiting: dict[str, ModuleType] = {}
+        # Those whose imports are being repeated: a fresh process would be executing them.
+        self._repeating: dict[str, ModuleType] = {}
         # Bare packages that were asked for what they cannot give.
         self.missed: set[str] = set()
         # Files of modules whose imports could not be repeated as in a fresh process.
@@ -120,7 +122,7 @@ class ImportedAhead:
 
     def find(self, name: str) -> ModuleType | None:
         """Return the module if it is there and its turn is still to come."""
-        module = self._waiting.get(name)
+        module = self._waiting.get(name) or self._repeating.get(name)
         # Some have put another object in their place, which need not bear what Python does to a module.
         return module if type(module) is ModuleType else None
 
@@ -131,6 +133,10 @@ class ImportedAhead:
 
     def repeat(self, name: str) -> bool:
         """Do what the import of a module does besides its execution; return False where it is to be executed."""
+        if name in self._repeating:
+            # In a circle of imports, whoever asks would find it half executed.
+            self.misplaced.add(self._files[name])
+            return True
         module = self._waiting.pop(name, None)
         if module is None:
             return False
@@ -142,12 +148,18 @@ class ImportedAhead:
                 if parent in sys.modules:
                     setattr(sys.modules[parent], last, sys.modules[one])
             return False
+        self._repeating[name] = module
+        if not hasattr(module, "__path__"):
+            # So that it is noticed who asks for it now. A package must be there for what is in it.
+            sys.modules.pop(name, None)
         try:
             self._import(name)
         except BaseException:
             # It would have come while the module was executed.
             self.misplaced.add(self._files[name])
             raise
+        finally:
+            del self._repeating[name]
         if not all(given.is_right for given in self._given.pop(name, ())):
             self.misplaced.add(self._files[name])
         sys.modules[name] = module
@@ -156,7 +168,9 @@ class ImportedAhead:
     def _import(self, name: str) -> None:
         """Import what the module imports, as far as it was or is to be imported ahead."""
         for imported in self._plan.imports.get(name, ()):
-            importlib.import_module(imported)
+            # A circle of modules that were executed ahead was one then as well.
+            if imported not in self._repeating:
+                importlib.import_module(imported)
 
     @property
     def is_misplaced(self) -> bool:
