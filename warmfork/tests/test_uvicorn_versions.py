@@ -79,6 +79,8 @@ def test_code_that_does_not_start_is_repaired_and_connections_move(
     assert answer.text.splitlines()[2] == "NameError: name 'missing' is not defined"
     tiny.write("version.py", "VERSION = 0\n")
     server.until("the repair is served", lambda: server.get().text == "0")
+    # The line comes from another process than those about the WebSocket.
+    server.until_reported("^serving ")
     address = f"ws://127.0.0.1:{server.port}/echo"
     with (
         server.connect() as used,
