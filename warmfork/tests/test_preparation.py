@@ -449,3 +449,21 @@ def test_module_in_a_package_that_finds_its_importer_half_executed(tiny: Project
     assert server.text() == "0 begun"
     save_thrice(server, tiny, "package/edited.py")
     assert server.text() == "3 begun"
+
+
+def test_package_that_gives_a_function_the_name_of_its_module(tiny: Project, serve: Serve) -> None:
+    """As `from .settings import settings` does, and that module takes something from a package that waits."""
+    package_with_taker(tiny)
+    tiny.path("tools").mkdir()
+    tiny.write("tools/__init__.py", "from tiny.tools.tool import tool\n")
+    tiny.write("tools/tool.py", f"{TAKER}\n\ndef tool():\n    return EXECUTED_AT\n")
+    tiny.write(
+        "version.py",
+        'from tiny.package import EDITED\nfrom tiny.tools import tool\n\nVERSION = f"{EDITED} {tool()}"\n',
+    )
+    server = serve(tiny, "--no-swap")
+    saved_at = save_thrice(server, tiny, "package/edited.py")
+    version, executed_at = server.text().split()
+    assert version == "3"
+    assert float(executed_at) < saved_at
+    assert ways(server)[-1] == "standby"

@@ -98,8 +98,9 @@ class ImportedAhead:
             self._waiting[name] = sys.modules.pop(name)
         for name, module in self._bare.items():
             vars(module).pop("__getattr__", None)
-            inner = {one.rpartition(".")[2] for one in self._waiting if one.rpartition(".")[0] == name}
-            self._given[""] += [_Given(module, one, vars(module).pop(one)) for one in inner & vars(module).keys()]
+            for one, value in self._names_of_modules_in(name, module).items():
+                self._given[""].append(_Given(module, one, value))
+                delattr(module, one)
         for name in self._waiting:
             parent, _, last = name.rpartition(".")
             if parent in sys.modules:
@@ -149,7 +150,10 @@ class ImportedAhead:
                     setattr(sys.modules[parent], last, sys.modules[one])
             return False
         self._repeating[name] = module
-        if not hasattr(module, "__path__"):
+        names: dict[str, object] = {}
+        if hasattr(module, "__path__"):
+            names = self._names_of_modules_in(name, module)
+        else:
             # So that it is noticed who asks for it now. A package must be there for what is in it.
             sys.modules.pop(name, None)
         try:
@@ -162,8 +166,16 @@ class ImportedAhead:
             del self._repeating[name]
         if not all(given.is_right for given in self._given.pop(name, ())):
             self.misplaced.add(self._files[name])
+        for one, value in names.items():
+            # The import of a module in a package has set its name there, which may be that of something else.
+            setattr(module, one, value)
         sys.modules[name] = module
         return True
+
+    def _names_of_modules_in(self, name: str, package: ModuleType) -> dict[str, object]:
+        """Return what a package has under the names of modules in it whose turn is still to come."""
+        inner = {last for parent, _, last in (one.rpartition(".") for one in self._waiting) if parent == name}
+        return {one: vars(package)[one] for one in inner if one in vars(package)}
 
     def _import(self, name: str) -> None:
         """Import what the module imports, as far as it was or is to be imported ahead."""
