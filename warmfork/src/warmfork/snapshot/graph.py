@@ -35,10 +35,10 @@ class Graph:
         self._acting: set[str] = set()
         self._imported = record.imported
         self._found = {name: source for name, file in record.files.items() if (source := sources.find(file))}
+        self._named = {name: _named(name, self._found.get(name)) for name in record.files}
         names = frozenset(record.files)
         for name, file in record.files.items():
-            source = self._found.get(name)
-            named = _named(name, source)
+            source, named = self._found.get(name), self._named[name]
             if named.registrations & names or name in record.subclassing:
                 self._registering.add(name)
             if named.acts:
@@ -92,7 +92,7 @@ class Graph:
             for taker, taken in takers.items()
             if doing or not all(self._is_there(package, name, waiting, bare) for name in taken)
         }
-        if _named(package, self._found.get(package)).collects:
+        if self._named[package].collects:
             return wait
         # What else it does is over for all that it does not import itself.
         return wait | ({*within, *takers} - inside)
@@ -102,7 +102,7 @@ class Graph:
         seen = set[str]()
         while package in bare and package not in seen:
             seen.add(package)
-            bound = _named(package, self._found.get(package)).bound
+            bound = self._named[package].bound
             inner = f"{package}.{name}"
             if inner in self._found:
                 return inner not in waiting and bound.get(name, (package, name)) == (package, name)
@@ -122,7 +122,7 @@ class Graph:
             # The fewer modules wait, the fewer packages may be bare.
             possible = bare & self._bare(deferred)
         ahead = tuple(name for name in self._order if name not in deferred)
-        given = {name: _named(name, self._found.get(name)).bound for name in bare}
+        given = {name: self._named[name].bound for name in bare}
         return ImportPlan(ahead, frozenset(deferred), given, self._imports({*ahead, *bare}) if bare else {})
 
     def _imports(self, names: AbstractSet[str]) -> dict[str, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """What a module's text says of the modules that it imports."""
 
 import ast
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from itertools import dropwhile
 from types import MappingProxyType
@@ -43,37 +43,35 @@ class Statements(NamedTuple):
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return cls()
+        statements, executed = list(_statements(tree)), list(_executed(tree))
         imported: set[Imported] = set()
         bound: dict[str, set[Imported]] = {}
-        for node in _statements(tree):
+        for node in statements:
             for local, names in names_bound(node):
                 imported |= names
                 bound.setdefault(local, set()).update(names)
-        taken, whole = names_taken(_statements(tree), text)
-        if b"for " in text and any(map(_loops, _executed(tree))):
+        taken, whole = names_taken(statements, text)
+        if b"for " in text and any(map(_loops, executed)):
             # It may be about all that others have registered.
             taken, whole = {}, whole.union(taken)
         if any(word in text for word in _ASKING):
             # Expressions can be of any size: not all are looked through.
             whole = whole.union(*map(_asked, ast.walk(tree)))
-        _add_other_names(tree, bound)
-        changed = {root for node in _executed(tree) for root in _changed(node)}
-        registrations = frozenset[Imported]().union(*(bound.get(root, set()) for root in changed))
-        executed = frozenset(one for node in _executed(tree) for _, names in names_bound(node) for one in names)
-        acting = dropwhile(lambda node: not _acts(node, bound), _executed(tree))
-        later = frozenset(one for node in acting for _, names in names_bound(node) for one in names)
-        acts = any(root in bound for node in _executed(tree) if not _is_definition(node) for root in _changed(node))
-        acts = acts or any(_acts_on(function, bound) for function in _called_functions(tree))
+        _add_other_names(executed, bound)
+        changed = {root for node in executed for root in _changed(node)}
+        acting = dropwhile(lambda node: not (_calls(node) or _changes(node, bound)), executed)
+        acts = any(_changes(node, bound) for node in executed)
+        acts = acts or any(_acts_on(function, bound) for function in _called_functions(tree, executed))
         return cls(
             imports=frozenset(imported | whole),
             taken=taken,
             whole=whole,
             bound=dict(one for node in tree.body for one in taken_by(node)),
-            executed=executed,
-            registrations=registrations,
-            later=later,
+            executed=_imported(executed),
+            registrations=frozenset[Imported]().union(*(bound.get(root, set()) for root in changed)),
+            later=_imported(acting),
             acts=acts,
-            collects=all(map(_collects, _executed(tree))),
+            collects=all(map(_collects, executed)),
         )
 
 
@@ -95,9 +93,14 @@ class Named(NamedTuple):
     collects: bool = False
 
 
-def _add_other_names(tree: ast.Module, bound: dict[str, set[Imported]]) -> None:
+def _imported(statements: Iterable[ast.AST]) -> frozenset[Imported]:
+    """Return what import statements name."""
+    return frozenset(one for node in statements for _, names in names_bound(node) for one in names)
+
+
+def _add_other_names(executed: Iterable[ast.AST], bound: dict[str, set[Imported]]) -> None:
     """Add what other names stand for something that was imported, or for a part of it."""
-    for node in _executed(tree):
+    for node in executed:
         if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Call):
             names = set[Imported]().union(*(bound.get(root, ()) for root in _root(node.value)))
             for target in node.targets:
@@ -127,17 +130,20 @@ def _is_of_modules(expression: ast.expr) -> bool:
     return isinstance(expression, ast.Attribute) and expression.attr == "modules"
 
 
-def _acts(node: ast.AST, imported: Container[str]) -> bool:
-    """Tell whether a statement does something that modules could see which are imported after it."""
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name):
-        return True
+def _calls(node: ast.AST) -> bool:
+    """Tell whether a statement calls a function for nothing but what that does."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Name)
+
+
+def _changes(node: ast.AST, imported: Container[str]) -> bool:
+    """Tell whether a statement, and no decorator of it, changes something that was imported."""
     return not _is_definition(node) and any(root in imported for root in _changed(node))
 
 
-def _called_functions(tree: ast.Module) -> Iterator[ast.FunctionDef]:
+def _called_functions(tree: ast.Module, executed: Iterable[ast.AST]) -> Iterator[ast.FunctionDef]:
     """Yield the module's own functions that its statements call, and those that these call."""
     own = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    waiting: list[ast.AST] = [*_executed(tree)]
+    waiting = list(executed)
     while waiting:
         node = waiting.pop()
         value = node.value if isinstance(node, ast.Expr | ast.Assign | ast.AnnAssign | ast.Return) else None
