@@ -20,7 +20,7 @@ from tests.steady import busy_cores
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200)]
 
 # At the least, and as many again on a busy machine.
-REQUESTS = 2_500
+REQUESTS = 5_000
 RATE = 50  # a second
 # Before the first fault and after the last.
 UNDISTURBED = 2 * RATE
