@@ -7,8 +7,7 @@ import pytest
 from tests.drills import deployment
 from tests.drills.deployment import Deployment
 from tests.live_update import application
-from tests.live_update.checkout import copy_checkout
-from tests.live_update.loop import Loop
+from tests.live_update.loop import running_in_copy
 
 # These start `make up` themselves, for which the cluster has no room beside the others' deployments.
 FIRST = ("test_recovery", "test_endurance")
@@ -31,8 +30,7 @@ def ci() -> Iterator[Deployment]:
 @pytest.fixture(scope="session")
 def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """Return the application of a running `make up`."""
-    loop = Loop(copy_checkout(tmp_path_factory.mktemp("drills") / "checkout"))
-    with loop.running():
+    with running_in_copy(tmp_path_factory.mktemp("drills")):
         yield deployment.DevelopmentDeployment(application.NAMESPACE)
 
 

@@ -13,8 +13,7 @@ from bench.replicas import Leaf
 from bench.saves import Mode
 from tests.drills.programs import Usage, processes, usage
 from tests.live_update import application
-from tests.live_update.checkout import copy_checkout
-from tests.live_update.loop import Loop
+from tests.live_update.loop import Loop, running_in_copy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
@@ -27,8 +26,7 @@ GIVE_UP, REST = 20.0, 3.0  # seconds
 
 @pytest.fixture
 def loop(tmp_path: Path) -> Iterator[Loop]:
-    loop = Loop(copy_checkout(tmp_path / "checkout"))
-    with loop.running():
+    with running_in_copy(tmp_path) as loop:
         yield loop
 
 

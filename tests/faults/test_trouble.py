@@ -17,8 +17,8 @@ from tests.drills.programs import processes
 from tests.e2e.kubectl import kubectl
 from tests.live_update import application
 from tests.live_update.application import NAMESPACE, REPLICAS, pods
-from tests.live_update.checkout import Edits, copy_checkout
-from tests.live_update.loop import BUILD, Loop
+from tests.live_update.checkout import Edits
+from tests.live_update.loop import BUILD, Loop, running_in_copy
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -34,8 +34,7 @@ SLOW = "sleep 0.05; cat"
 
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
-    loop = Loop(copy_checkout(tmp_path_factory.mktemp("trouble") / "checkout"))
-    with loop.running():
+    with running_in_copy(tmp_path_factory.mktemp("trouble")) as loop:
         yield loop
 
 

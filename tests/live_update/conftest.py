@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.live_update import migration
-from tests.live_update.checkout import Edits, copy_checkout
-from tests.live_update.loop import Loop
+from tests.live_update.checkout import Edits
+from tests.live_update.loop import Loop, running_in_copy
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,8 +22,7 @@ def _umask() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loop]:
     migration.forget_interrupted_run()
-    loop = Loop(copy_checkout(tmp_path_factory.mktemp("live-update") / "checkout"))
-    with loop.running():
+    with running_in_copy(tmp_path_factory.mktemp("live-update")) as loop:
         yield loop
 
 

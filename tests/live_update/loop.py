@@ -13,7 +13,7 @@ from typing import Any
 
 from devenv import dashboard
 from tests.live_update import application
-from tests.live_update.checkout import Edits
+from tests.live_update.checkout import Edits, copy_checkout
 
 # Seconds. A wait ends as soon as it can; these only bound it.
 START = 300
@@ -192,3 +192,11 @@ def is_live(entry: dict[str, Any]) -> bool:
 def _is_well(status: dict[str, Any]) -> bool:
     well = {"ok", "not_applicable"}
     return status.get("updateStatus") in well and status.get("runtimeStatus") in well
+
+
+@contextlib.contextmanager
+def running_in_copy(folder: Path) -> Iterator[Loop]:
+    """Run `make up` in a copy of the working tree in the folder, as long as the context lasts."""
+    loop = Loop(copy_checkout(folder / "checkout"))
+    with loop.running():
+        yield loop
