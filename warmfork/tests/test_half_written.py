@@ -4,7 +4,7 @@ import base64
 import contextlib
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +106,20 @@ def test_writer_waits_for_a_reader(file: Path) -> None:
     assert read <= {text.encode() for text in texts}
 
 
-def test_half_of_an_older_content_is_not_taken_for_a_newer_one(tmp_path: Path, file: Path, watcher: Watcher) -> None:
-    """The event that says "look" may be that of the save before."""
+@pytest.fixture
+def control(tmp_path: Path, file: Path, watcher: Watcher) -> Iterator[Control]:
+    """Return one by which a second content of the file has been sent after a first, which the watcher has seen."""
+    assert not watcher.read()
     control = Control(tmp_path / "control.sock", [file.parent], IdleReloader(), EventLoop())
     for number in (1, 2):
         content = base64.b64encode(f"VERSION = {number}\n".encode()).decode()
         control.apply([{"path": str(file), "content": content}], lambda _: None)
+    yield control
+    control.close()
+
+
+def test_half_of_an_older_content_is_not_taken_for_a_newer_one(control: Control, file: Path, watcher: Watcher) -> None:
+    """The event that says "look" may be that of the save before."""
     saved = watcher.read()
     assert file in saved
     with file.open("w") as writing:
@@ -119,7 +127,15 @@ def test_half_of_an_older_content_is_not_taken_for_a_newer_one(tmp_path: Path, f
         writing.write("VERSION = 1\n")
     control.put_back(watcher.read(), watcher.is_being_written)
     assert file.read_text() == "VERSION = 2\n"
-    control.close()
+
+
+def test_older_content_is_known_when_its_file_was_away_before(control: Control, file: Path, watcher: Watcher) -> None:
+    """As tar does it, which deletes a file and then writes it."""
+    file.unlink()
+    control.put_back(watcher.read(), watcher.is_being_written)
+    file.write_text("VERSION = 1\n")
+    control.put_back(watcher.read(), watcher.is_being_written)
+    assert file.read_text() == "VERSION = 2\n"
 
 
 # Its first bytes.

@@ -102,14 +102,22 @@ class Control:
 
         What else has changed, the sender is told shortly after.
         """
+
+        def is_final(path: Path, found: Digest | None) -> bool:
+            # tar deletes a file before it writes the other one.
+            return found is not None and not is_being_written(path)
+
         for path in paths:
-            if path in self._deliveries and self._is_as_sent(path, is_being_written):
+            if path in self._deliveries and self._is_as_sent(path, is_final):
                 self._foreign.pop(path, None)
             elif self._token and not is_aside(path) and any(root in {path, *path.parents} for root in self._roots):
                 self._tell_later(path)
 
-    def _is_as_sent(self, path: Path, is_being_written: Callable[[Path], bool]) -> bool:
-        """Tell whether the file is as it was sent last, after putting that back over an older content."""
+    def _is_as_sent(self, path: Path, is_final: Callable[[Path, Digest | None], bool]) -> bool:
+        """Tell whether the file is as it was sent last, after putting that back over an older content.
+
+        is_final: whether a content that was never sent will stay, as far as one can tell; None when there is no file.
+        """
         delivery = self._deliveries[path]
         try:
             found = digest_at(path)
@@ -118,7 +126,7 @@ class Control:
         if found == delivery.digests[-1]:
             return True
         if found not in delivery.digests:
-            if not is_being_written(path):
+            if is_final(path, found):
                 # Neither old nor ours: somebody has saved this file by another way.
                 del self._deliveries[path]
             return False
@@ -139,7 +147,7 @@ class Control:
         files: dict[str, Digest | None] = {}
         folders: set[str] = set()
         for path, since in foreign.items():
-            if path in self._deliveries and self._is_as_sent(path, lambda _: False):
+            if path in self._deliveries and self._is_as_sent(path, lambda *_: True):
                 continue
             if is_folder(path) and not is_link(path):
                 folders.add(str(path))
