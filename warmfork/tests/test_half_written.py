@@ -4,6 +4,7 @@ import base64
 import contextlib
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -230,6 +231,36 @@ def test_file_that_is_not_there_just_when_the_application_lists_its_folder(
     server.until("the folder was listed", is_read)
     server.until_reloads(1)
     assert {*seen, server.text("/seen")} == {"__init__.py main.py version.py"}
+
+
+def test_files_that_are_replaced_one_after_another_when_the_application_lists_their_folder(
+    tiny: Project, serve: Serve
+) -> None:
+    """As by a tool that brings all files once more, each as it was."""
+    beginning, end = READING.index("    path = "), READING.index("\n\nasync def seen")
+    listing = '    app.state.seen = str(len([*Path(__file__).parent.glob("*.py")]))\n    yield\n'
+    tiny.append("main.py", READING[:beginning] + listing + READING[end:])
+    others = [tiny.path(f"other{number}.py") for number in range(30)]
+    for other in others:
+        other.touch()
+    server = serve(tiny)
+    seen = set()
+
+    def replace_all() -> None:
+        for other in others:
+            other.unlink()
+            time.sleep(0.002)
+            other.touch()
+            time.sleep(0.005)
+
+    for number in range(1, 4):
+        replacing = threading.Thread(target=replace_all)
+        replacing.start()
+        tiny.append("version.py", f"\n\ndef unused{number}():\n    pass\n")
+        while replacing.is_alive():
+            seen.add(server.text("/seen"))
+        server.until_reloads(number)
+    assert {*seen, server.text("/seen")} == {"33"}
 
 
 @pytest.mark.parametrize("other", ("VERSION = 1\n", "VER"), ids=("of its size", "half"))

@@ -285,9 +285,7 @@ class Reloader:
         if process.role is not Role.STARTING:
             return
         torn = self._starting.torn(process, fields)
-        if torn and self._starting.may_start_again():
-            self._children.withdraw(process)
-            self.act(Change(files=frozenset(map(str, torn))))
+        if torn and self._starting.once_more(process, lambda: self.act(Change(files=frozenset(map(str, torn))))):
             return
         if late := self._set_too_late(process, fields):
             self._restart(f"libraries were imported before the application has set {', '.join(late)}")

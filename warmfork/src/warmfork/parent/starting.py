@@ -1,6 +1,7 @@
 """The ways in which a process comes to start the application in its newest state."""
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ from warmfork.parent.policy import Change
 from warmfork.parent.preparation import Preparation
 from warmfork.parent.processes import Process, Role
 
-# How often an application is started once more because somebody was writing what it has read.
-_MOST_AGAIN = 3
+# An application that has read what somebody was writing is started once more, as often as there are entries: when
+# nothing has been written for so many seconds. The first time it was one file, mostly; then a tool brings many.
+_QUIET = (0.0, 0.02, 0.1)
+# Seconds; somebody who writes for longer is not waited for.
+_LONGEST_WRITING = 1.0
 
 
 class Starting:
@@ -42,10 +46,11 @@ class Starting:
         self._application = application
         self._files = files
         self._pending = pending
-        # Files that somebody has written since the last start, whatever they hold, and how often that was a reason to
-        # start once more.
+        # Files that somebody has written since the last start, whatever they hold; how often that was a reason to start
+        # once more, and what does so when nothing is written any more.
         self._written: set[Path] = set()
         self._again = 0
+        self._waiting: tuple[Callable[[], None], float] | None = None
 
     def whole(self) -> None:
         """Fork a process that imports all of the application; in its turn, if only one may run at a time."""
@@ -85,10 +90,14 @@ class Starting:
     def note_change(self) -> None:
         """Take note that something has changed."""
         self._again = 0
+        self._wait_no_longer()
 
     def note_written(self, paths: Iterable[Path]) -> None:
         """Take note of files that were written, came or went."""
-        self._written.update(filter(self._files.sources.concerns, paths))
+        written = set(filter(self._files.sources.concerns, paths))
+        self._written |= written
+        if written and self._waiting:
+            self._wait_for_quiet(*self._waiting)
 
     def torn(self, process: Process, fields: Mapping[str, Any]) -> set[Path]:
         """Return files that somebody was writing when the process has read them, or listed their folders.
@@ -101,15 +110,23 @@ class Starting:
         written = {path for path in self._written if not read.isdisjoint((str(path), str(path.parent)))}
         return {*written, *map(Path, fields["torn"])}
 
-    def may_start_again(self) -> bool:
-        """Tell whether to start once more for the same change; an application may read half a file at every start."""
+    def once_more(self, process: Process, start: Callable[[], None]) -> bool:
+        """Withdraw a process, and start again for the same change when nothing is written any more.
+
+        Return False if that was done before: an application may read half a file at every start.
+        """
+        if self._again == len(_QUIET):
+            return False
+        self._children.withdraw(process)
         self._again += 1
-        return self._again <= _MOST_AGAIN
+        self._wait_for_quiet(start, time.monotonic() + _LONGEST_WRITING)
+        return True
 
     @property
     def is_under_way(self) -> bool:
-        """Whether a process starts the newest state."""
-        return any(not process.is_fallback for process in self._children.processes.with_role(Role.STARTING))
+        """Whether a process starts the newest state, or will when nothing is written any more."""
+        starting = self._children.processes.with_role(Role.STARTING)
+        return self._waiting is not None or any(not process.is_fallback for process in starting)
 
     def has_ended(self) -> None:
         """Take note that a process starts no longer."""
@@ -119,7 +136,21 @@ class Starting:
         self._children.kill(Role.STANDBY)
         self._expect(self._children.start(self._application.record))
 
+    def _wait_for_quiet(self, start: Callable[[], None], until: float) -> None:
+        def begin() -> None:
+            self._wait_no_longer()
+            start()
+
+        self._waiting = start, until
+        seconds = min(_QUIET[self._again - 1], until - time.monotonic())
+        self._events.call_later("once more", seconds, begin)
+
+    def _wait_no_longer(self) -> None:
+        self._waiting = None
+        self._events.cancel("once more")
+
     def _expect(self, process: Process) -> None:
+        self._wait_no_longer()
         self._written.clear()
         seconds = self._handover.hold_timeout
 
