@@ -61,6 +61,8 @@ class Judge:
         """Begin with the version that is served before the first save."""
         self._versions = {version: 0}
         self._saves: list[float] = []
+        # In words, for whoever looks for the cause.
+        self.wrong: list[str] = []
         # For each replica: when a version newer than any before was first shown, and its number; both ascending.
         self._shown: dict[str, list[tuple[float, int]]] = defaultdict(list)
 
@@ -97,5 +99,10 @@ class Judge:
         number = self._versions.get(exchange.version, -1)
         shown = self._shown[exchange.replica]
         earlier = bisect_right(shown, exchange.sent, key=lambda entry: entry[0])
-        tally.wrong += number < (shown[earlier - 1][1] if earlier else 0)
-        tally.stale += number < bisect_right(self._saves, exchange.sent)
+        saves = bisect_right(self._saves, exchange.sent)
+        if number < (known := shown[earlier - 1][1] if earlier else 0):
+            tally.wrong += 1
+            since = f", {exchange.sent - self._saves[saves - 1]:.3f} s after save {saves}" if saves else ""
+            code = f"the code of save {number}" if number >= 0 else f"{exchange.version}, which was never saved"
+            self.wrong.append(f"{exchange.replica}: {code}, after that of save {known}{since}")
+        tally.stale += number < saves

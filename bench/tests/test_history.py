@@ -28,8 +28,9 @@ def test_old_code_after_the_save_is_stale(judge: Judge) -> None:
 
 
 def test_older_code_than_was_shown_before_the_request_is_wrong(judge: Judge) -> None:
-    tally = judge.tally([answer("b", 11, 12), answer("a", 13, 14)])[Kind.NEW]
+    tally = judge.tally([answer("b", 11, 12, replica="one"), answer("a", 13, 14, replica="one")])[Kind.NEW]
     assert (tally.stale, tally.wrong) == (1, 1)
+    assert judge.wrong == ["one: the code of save 0, after that of save 1, 3.000 s after save 1"]
 
 
 def test_older_code_to_a_request_that_was_sent_before_the_newer_answer_is_stale_only(judge: Judge) -> None:
@@ -49,7 +50,8 @@ def test_each_replica_is_judged_by_its_own_answers(judge: Judge) -> None:
 
 
 def test_what_was_never_saved_is_wrong(judge: Judge) -> None:
-    assert judge.tally([answer("half of b", 11, 12)])[Kind.NEW].wrong == 1
+    assert judge.tally([answer("half of b", 9, 12, replica="one")])[Kind.NEW].wrong == 1
+    assert judge.wrong == ["one: half of b, which was never saved, after that of save 0"]
 
 
 def test_earlier_windows_count(judge: Judge) -> None:
