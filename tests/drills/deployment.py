@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import yaml
 
-from devenv import credentials, paths
+from devenv import paths
 from tests.drills.traffic import PROBER, Figures, Row, Traffic
 from tests.e2e.kubectl import CONTEXT, kubectl
 from tests.live_update.application import psql
@@ -209,10 +209,10 @@ class DevelopmentDeployment(Deployment):
 
 
 def deploy() -> Deployment:
-    """Build the images, and apply the overlay ci in a namespace of its own; return when all is ready."""
+    """Start the cluster, build the images, apply the overlay ci in a namespace of its own; return when all is ready."""
+    subprocess.run([sys.executable, "-m", "devenv", "prepare"], cwd=paths.CHECKOUT, check=True)
     build(TAGS[0])
     build(TAGS[1])
-    credentials.write()
     remove()
     deployment = Deployment(NAMESPACE)
     apply(deployment)
