@@ -97,7 +97,10 @@ def _down(_: argparse.Namespace) -> int:
     dashboard.stop()
     with machine_lock():
         if engine.is_running():
-            cluster.stop()
+            if credentials.are_known():
+                cluster.stop()
+            else:
+                say(f"{cluster.CONTEXT} runs on: another user of this machine has made it. make clean deletes it.")
         engine.stop()
     return 0
 

@@ -28,9 +28,14 @@ _FOR_KUSTOMIZE = paths.CHECKOUT / "k8s" / "components" / "generated-secret" / "d
 _FOR_COMPOSE = paths.CHECKOUT / "docker" / ".env"
 
 
+def are_known() -> bool:
+    """Tell whether the passwords of the cluster's database are kept here, or there is no cluster yet."""
+    return _KEPT.is_file() or not cluster.exists()
+
+
 def require_known() -> None:
     """Raise Failure when the cluster's database has passwords that are not kept here."""
-    if cluster.exists() and not _KEPT.is_file():
+    if not are_known():
         raise Failure(
             f"the cluster {cluster.CONTEXT}",
             f"another user of this machine has made it, or its passwords were lost: there is no {_KEPT}",

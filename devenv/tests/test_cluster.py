@@ -118,6 +118,7 @@ def test_cluster_whose_passwords_are_not_kept_is_left_alone(kept: Path, monkeypa
     with pytest.raises(Failure, match="cluster kind-todo\ncause: another user of this machine has made it"):
         credentials.require_known()
     assert list(kept.iterdir()) == []
+    assert not credentials.are_known()
     credentials.write()
     credentials.require_known()
 

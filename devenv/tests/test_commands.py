@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from devenv import __main__ as commands
-from devenv import apt, paths, python, testbed
+from devenv import apt, cluster, credentials, dashboard, engine, loop, paths, python, testbed
 from devenv.failure import Failure
 from devenv.lock import machine_lock
 from devenv.process import Log
@@ -74,6 +74,21 @@ def test_a_failure_is_on_the_page_of_a_run_on_github(tmp_path: Path) -> None:
     result = program("compose", DEVENV_SOURCE="internet", GITHUB_STEP_SUMMARY=str(summary))
     assert result.returncode == 1
     assert "error: DEVENV_SOURCE=internet" in summary.read_text()
+
+
+@pytest.mark.usefixtures("own_machine")
+@pytest.mark.parametrize("has_made_it", (True, False))
+def test_down_leaves_the_cluster_of_another_user_alone(
+    has_made_it: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stopped: list[str] = []
+    for part in (loop, dashboard, cluster, engine):
+        monkeypatch.setattr(part, "stop", lambda name=part.__name__: stopped.append(name))
+    monkeypatch.setattr(engine, "is_running", lambda: True)
+    monkeypatch.setattr(credentials, "are_known", lambda: has_made_it)
+    assert devenv(monkeypatch, "down") == 0
+    assert ("devenv.cluster" in stopped) is has_made_it
+    assert ("another user of this machine has made it" in capsys.readouterr().out) is not has_made_it
 
 
 def test_every_command_explains_itself_in_one_line(
