@@ -272,6 +272,7 @@ def test_a_link_that_would_not_lead_to_the_same_in_pods_is_told(
         lane.said(rf"app/{name}: {reason}; left to Tilt")
     pod = cluster.add("backend-a")
     lane.said("backend-a: connected")
+    pod.await_comparison()
     (app / "main.py").write_text("version = 2\n")
     lane.said(r"app/main\.py: 1 of 1 .*")
     assert pod.batches == [[changed("main.py", "version = 2\n")]]
