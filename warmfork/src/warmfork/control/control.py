@@ -102,21 +102,16 @@ class Control:
 
         What else has changed, the sender is told shortly after.
         """
-
-        def is_final(path: Path, found: Digest | None) -> bool:
-            # tar deletes a file before it writes the other one.
-            return found is not None and not is_being_written(path)
-
         for path in paths:
-            if path in self._deliveries and self._is_as_sent(path, is_final):
+            if path in self._deliveries and self._is_as_sent(path, is_being_written, may_come=True):
                 self._foreign.pop(path, None)
             elif self._token and not is_aside(path) and any(root in {path, *path.parents} for root in self._roots):
                 self._tell_later(path)
 
-    def _is_as_sent(self, path: Path, is_final: Callable[[Path, Digest | None], bool]) -> bool:
+    def _is_as_sent(self, path: Path, is_being_written: Callable[[Path], bool], *, may_come: bool) -> bool:
         """Tell whether the file is as it was sent last, after putting that back over an older content.
 
-        is_final: whether a content that was never sent will stay, as far as one can tell; None when there is no file.
+        may_come: somebody may be about to write a file that is away; tar deletes each before it writes it.
         """
         delivery = self._deliveries[path]
         try:
@@ -126,7 +121,7 @@ class Control:
         if found == delivery.digests[-1]:
             return True
         if found not in delivery.digests:
-            if is_final(path, found):
+            if not (is_being_written(path) or (found is None and may_come)):
                 # Neither old nor ours: somebody has saved this file by another way.
                 del self._deliveries[path]
             return False
@@ -137,9 +132,10 @@ class Control:
         return True
 
     def _tell_later(self, path: Path) -> None:
-        if not self._foreign:
-            self._events.call_later("report", _GATHERING, self._report)
+        is_first = not self._foreign
         self._foreign.setdefault(path, time.monotonic())
+        if is_first:
+            self._events.call_later("report", _GATHERING, self._report)
 
     def _report(self) -> None:
         """Tell the sender what became of the files that others have changed."""
@@ -147,7 +143,8 @@ class Control:
         files: dict[str, Digest | None] = {}
         folders: set[str] = set()
         for path, since in foreign.items():
-            if path in self._deliveries and self._is_as_sent(path, lambda *_: True):
+            is_new = time.monotonic() - since < _GATHERING
+            if path in self._deliveries and self._is_as_sent(path, lambda _: False, may_come=is_new):
                 continue
             if is_folder(path) and not is_link(path):
                 folders.add(str(path))
