@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, Route, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Request, Route, expect
 
 from frontend.tests.browser import Complaints
 from frontend.tests.replicas import CODE, FAILURE, NEWER_CODE, Replicas
@@ -56,14 +56,14 @@ def is_told(page: Page, replicas: Replicas) -> None:
 
 
 class Loads:
-    """How many times the page has been loaded."""
+    """How many times the page has been asked for; one that is loaded anew before it was complete tells of no load."""
 
     def __init__(self, page: Page) -> None:
         self.number = 0
-        page.on("load", self._count)
+        page.on("request", self._count)
 
-    def _count(self, _: Page) -> None:
-        self.number += 1
+    def _count(self, request: Request) -> None:
+        self.number += request.is_navigation_request()
 
 
 def title_field(page: Page) -> Locator:
@@ -135,8 +135,10 @@ class TestReload:
 
         loads = Loads(page)
         page.route(replicas.url, change_again, times=1)
-        with page.expect_event("load", lambda _: loads.number == 2):
+        with page.expect_event("request", lambda _: loads.number == 2):
             replicas.serve(NEWER_CODE)
+        is_told(page, replicas)
+        assert loads.number == 2
 
     def test_that_does_not_help_is_not_tried_again(self, page: Page, replicas: Replicas) -> None:
         """As when something between browser and nginx goes on to answer with an old copy."""
