@@ -8,6 +8,7 @@ import pytest
 
 from http_connection import request
 from sample_project import Project
+from warmfork.events import EventLoop
 from warmfork_server import NEW_PROGRAM, Serve, Server
 
 BLOCKED = """
@@ -69,6 +70,36 @@ def test_ends_in_the_middle_of_a_reload(number: signal.Signals, tiny: Project, s
     server.until("the new code is being imported", lambda: tiny.exists("importing"))
     server.signal(number)
     assert_ends(server)
+
+
+@both
+def test_ends_in_the_middle_of_a_restart(number: signal.Signals, tiny: Project, serve: Serve) -> None:
+    """Told while one program takes the place of the other; process 1 of a container would not even end by itself."""
+    server = serve(tiny)
+    server.signal(signal.SIGHUP)
+    server.until_reported("^restarting: ")
+    server.signal(number)
+    assert_ends(server)
+
+
+def test_signal_that_has_not_had_its_turn_is_left_to_the_next_program() -> None:
+    number, other = signal.SIGUSR1, signal.SIGUSR2
+    before = {one: signal.signal(one, lambda *_: None) for one in (number, other)}
+    told: list[signal.Signals] = []
+    for has_another_place in (False, True):
+        loop = EventLoop()
+        loop.handle_signals((number,), told.append)
+        if has_another_place:
+            loop.run(lambda: bool(told))
+        else:
+            for one in (number, other):
+                signal.raise_signal(one)
+            loop.leave_signals()
+            assert signal.sigpending() == {number}
+        loop.close()
+    for one, handler in before.items():
+        signal.signal(one, handler)
+    assert told == [number]
 
 
 @both

@@ -1,11 +1,13 @@
 """The parent's event loop: descriptors that can be read, timers and signals, in one thread."""
 
+import contextlib
 import os
 import selectors
 import signal
 import socket
+import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 
 Action = Callable[[], None]
 
@@ -18,6 +20,9 @@ class EventLoop:
         self._selector = selectors.DefaultSelector()
         self._timers: dict[object, tuple[float, Action]] = {}
         self._wakeup: tuple[socket.socket, socket.socket] | None = None
+        # Which signals are handled, and the numbers of those that have come and wait for their turn.
+        self._handled: Collection[signal.Signals] = ()
+        self._signals = bytearray()
 
     def run(self, is_over: Callable[[], bool]) -> None:
         """Wait and call, until it is over."""
@@ -48,8 +53,11 @@ class EventLoop:
         """Forget all requests."""
         self._timers.clear()
 
-    def handle_signals(self, numbers: Iterable[signal.Signals], handle: Callable[[signal.Signals], None]) -> None:
-        """Call for each of these signals, at a moment when nothing else runs."""
+    def handle_signals(self, numbers: Collection[signal.Signals], handle: Callable[[signal.Signals], None]) -> None:
+        """Call for each of these signals, at a moment when nothing else runs.
+
+        From now on they come, if a program before this one has kept them for it.
+        """
         reading, writing = self._wakeup = socket.socketpair()
         reading.setblocking(False)
         writing.setblocking(False)
@@ -58,10 +66,24 @@ class EventLoop:
             signal.signal(number, lambda *_: None)
 
         def act() -> None:
-            for number in reading.recv(4096):
-                handle(signal.Signals(number))
+            self._signals += reading.recv(4096)
+            while self._signals:
+                handle(signal.Signals(self._signals.pop(0)))
 
         self.watch(reading.fileno(), act)
+        self._handled = numbers
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+    def leave_signals(self) -> None:
+        """Keep signals that have not had their turn, and those to come, for the program that takes this one's place."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
+        if self._wakeup:
+            with contextlib.suppress(BlockingIOError):
+                self._signals += self._wakeup[0].recv(4096)
+        # Others are told as well, such as that an import took too long.
+        for number in {*self._signals}.intersection(self._handled):
+            # This thread is the one that goes on; a library may have others, which take a signal for the process.
+            signal.pthread_kill(threading.get_ident(), number)
 
     def keep_signals(self) -> None:
         """Be told of signals again, whatever an import has done."""

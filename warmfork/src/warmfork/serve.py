@@ -1,6 +1,7 @@
 """Serves in the best way that the system allows: by forks, or else by uvicorn's own reloader."""
 
 import os
+import signal
 import sys
 
 import uvicorn
@@ -28,6 +29,8 @@ def serve(settings: Settings) -> int:
 
 def _poll(settings: Settings, reason: str) -> int:
     """Start a new process for each change, found by looking at the files over and over."""
+    # A parent that has given its place to this program may have left it signals.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     print(f"warmfork: {reason}; a change starts a new process instead, which takes a second", file=sys.stderr)
     os.environ["WATCHFILES_FORCE_POLLING"] = "true"
     uvicorn.run(

@@ -159,6 +159,7 @@ class Supervisor:
         kept = self._reloader.leave()
         if self._control:
             self._control.close()
+        self._events.leave_signals()
         State(
             listener=self._listener.fileno(),
             names=list(self._activation.names),
