@@ -85,7 +85,7 @@ def test_thread_never_runs_twice(tiny: Project, serve: Serve) -> None:
     tiny.replace("version.py", "VERSION = 5", "VERSION = missing")
     server.until_reported("not reloaded")
     tiny.write("version.py", "VERSION = 6\n")
-    server.until_text("6")
+    server.until("it is repaired", lambda: server.get().text == "6")
     server.until_standby()
 
 
