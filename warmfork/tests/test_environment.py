@@ -48,6 +48,7 @@ def test_module_of_the_application(tiny: Project, serve: Serve) -> None:
     server = serve(tiny)
     assert server.text() == "0"
     save_several(tiny, server)
+    server.until_reloads(6)
 
 
 @pytest.mark.parametrize("name", ("looking", "outer"))
@@ -58,6 +59,7 @@ def test_library(name: str, tiny: Project, library: Path, serve: Serve) -> None:
     server = serve(tiny, python_path=[library])
     assert server.text() == "0"
     save_several(tiny, server)
+    server.until_reloads(6)
     assert server.reports("restarting") == []
 
 

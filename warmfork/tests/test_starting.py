@@ -39,13 +39,20 @@ class Stage:
         self.timers = Timers()
         self.withdrawn: list[Any] = []
         self.starts = 0
-        children = SimpleNamespace(
+        children: Any = SimpleNamespace(
             withdraw=self.withdrawn.append, processes=SimpleNamespace(with_role=lambda *_: iter(()))
         )
-        files = SimpleNamespace(sources=SimpleNamespace(concerns=FILE.__eq__))
-        parts: Any = SimpleNamespace(children=children, files=files)
-        others = dict.fromkeys(("handover", "preparation", "application", "pending"), parts)
-        self.starting = Starting(self.timers, children=parts.children, files=parts.files, **others)
+        files: Any = SimpleNamespace(sources=SimpleNamespace(concerns=FILE.__eq__))
+        nobody: Any = None
+        self.starting = Starting(
+            self.timers,
+            children=children,
+            handover=nobody,
+            preparation=nobody,
+            application=nobody,
+            files=files,
+            pending=nobody,
+        )
 
     def once_more(self) -> bool:
         process: Any = object()
